@@ -1,0 +1,474 @@
+//! The IPv4 header (RFC 791), checked as RFC 1812 5.2.2 wants it of a router.
+#![forbid(unsafe_code)]
+
+use std::net::Ipv4Addr;
+
+use super::{checksum, octets_at, put, u16_at};
+
+/// Length of a header without options, in octets.
+pub const HEADER: usize = 20;
+/// Length of the longest header, in octets.
+pub const HEADER_MAX: usize = 60;
+/// The smallest MTU that a link may have, in octets (RFC 791, section 3.2).
+pub const MTU_MIN: u16 = 68;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
+mod field {
+    pub const VERSION_AND_LEN: usize = 0;
+    pub const DSCP_ECN: usize = 1;
+    pub const TOTAL_LEN: usize = 2;
+    pub const ID: usize = 4;
+    pub const FLAGS_AND_OFFSET: usize = 6;
+    pub const TTL: usize = 8;
+    pub const PROTOCOL: usize = 9;
+    pub const CHECKSUM: usize = 10;
+    pub const SOURCE: usize = 12;
+    pub const DESTINATION: usize = 16;
+}
+
+/// Which check of RFC 1812 5.2.2 a packet failed. In the order they are made; the version and the
+/// header length come before the checksum, which cannot be found without them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Malformed {
+    /// (1) Fewer octets than a header without options has.
+    Truncated,
+    /// (3) The version is not 4.
+    Version,
+    /// (4) The header length is less than 20 octets, or more than there are.
+    HeaderLength,
+    /// (2) The checksum is not right.
+    Checksum,
+    /// (5) The total length is less than the header's, or more octets than there are.
+    TotalLength,
+}
+
+/// A datagram with a valid header.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    fixed: &'a [u8; HEADER],
+    /// Header and payload; its length is the header's total length.
+    datagram: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// Look at `bytes`, which start with the header, as a datagram. What follows the datagram,
+    /// such as Ethernet padding, is cut off.
+    ///
+    /// # Errors
+    /// The first check of RFC 1812 5.2.2 that fails.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        // (1) The packet length reported by the Link Layer must be large enough to hold the
+        // minimum length legal IP datagram (20 bytes).
+        let fixed = bytes.first_chunk::<HEADER>().ok_or(Malformed::Truncated)?;
+        // (3) The IP version number must be 4.
+        if fixed[field::VERSION_AND_LEN] >> 4 != 4 {
+            return Err(Malformed::Version);
+        }
+        // (4) The IP header length field must be large enough to hold the minimum length legal IP
+        // datagram (20 bytes = 5 words).
+        let header_len = header_len(fixed);
+        let header = bytes.get(..header_len).ok_or(Malformed::HeaderLength)?;
+        if header_len < HEADER {
+            return Err(Malformed::HeaderLength);
+        }
+        // (2) The IP checksum must be correct. One's complement arithmetic has two zeros, and
+        // either will do.
+        if !checksum::is_valid(checksum::sum(header)) {
+            return Err(Malformed::Checksum);
+        }
+        // (5) The IP total length field must be large enough to hold the IP datagram header, whose
+        // length is specified in the IP header length field.
+        let total_len = usize::from(u16_at(fixed, field::TOTAL_LEN));
+        let datagram = bytes.get(..total_len).ok_or(Malformed::TotalLength)?;
+        if total_len < header_len {
+            return Err(Malformed::TotalLength);
+        }
+        Ok(Self { fixed, datagram })
+    }
+
+    /// Header and payload, without what followed them.
+    #[inline]
+    pub fn datagram(&self) -> &'a [u8] {
+        self.datagram
+    }
+
+    /// The header with its options.
+    #[inline]
+    pub fn header(&self) -> &'a [u8] {
+        &self.datagram[..self.header_len()]
+    }
+
+    /// What the header carries.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.datagram[self.header_len()..]
+    }
+
+    /// The options as they stand there, 0 to 40 octets.
+    #[inline]
+    pub fn options(&self) -> &'a [u8] {
+        &self.header()[HEADER..]
+    }
+
+    /// Length of the header with its options, in octets.
+    #[inline]
+    pub fn header_len(&self) -> usize {
+        header_len(self.fixed)
+    }
+
+    /// Length of the datagram, in octets.
+    #[inline]
+    pub fn total_len(&self) -> usize {
+        self.datagram.len()
+    }
+
+    /// Differentiated services code point (upper six bits, RFC 2474) and ECN (lower two, RFC 3168).
+    #[inline]
+    pub fn dscp_ecn(&self) -> u8 {
+        self.fixed[field::DSCP_ECN]
+    }
+
+    /// Identification: the same in all fragments of a datagram.
+    #[inline]
+    pub fn id(&self) -> u16 {
+        u16_at(self.fixed, field::ID)
+    }
+
+    /// Whether no router may fragment the datagram.
+    #[inline]
+    pub fn dont_fragment(&self) -> bool {
+        self.flags_and_offset() & DONT_FRAGMENT != 0
+    }
+
+    /// Whether this is a fragment and not the last.
+    #[inline]
+    pub fn more_fragments(&self) -> bool {
+        self.flags_and_offset() & MORE_FRAGMENTS != 0
+    }
+
+    /// Where in the whole datagram's payload this one belongs, in octets.
+    #[inline]
+    pub fn fragment_offset(&self) -> usize {
+        usize::from(self.flags_and_offset() & FRAGMENT_OFFSET) * 8
+    }
+
+    /// Whether this is a piece of a datagram: the first, the last or any other.
+    #[inline]
+    pub fn is_fragment(&self) -> bool {
+        self.flags_and_offset() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
+    }
+
+    /// Time to live, in hops.
+    #[inline]
+    pub fn ttl(&self) -> u8 {
+        self.fixed[field::TTL]
+    }
+
+    /// What the payload is; see [`super::protocol`].
+    #[inline]
+    pub fn protocol(&self) -> u8 {
+        self.fixed[field::PROTOCOL]
+    }
+
+    /// Who sent the datagram.
+    #[inline]
+    pub fn source(&self) -> Ipv4Addr {
+        Ipv4Addr::from_octets(octets_at(self.fixed, field::SOURCE))
+    }
+
+    /// Who shall receive it.
+    #[inline]
+    pub fn destination(&self) -> Ipv4Addr {
+        Ipv4Addr::from_octets(octets_at(self.fixed, field::DESTINATION))
+    }
+
+    #[inline]
+    fn flags_and_offset(&self) -> u16 {
+        u16_at(self.fixed, field::FLAGS_AND_OFFSET)
+    }
+}
+
+#[inline]
+fn header_len(fixed: &[u8; HEADER]) -> usize {
+    usize::from(fixed[field::VERSION_AND_LEN] & 0x0f) * 4
+}
+
+/// Take one hop from the time to live of the packet whose header `header` starts with, and mend
+/// the checksum (RFC 1812 5.3.1, RFC 1624). Returns what is left; nothing, and nothing is changed,
+/// if the time to live is 0 already or there is no whole header.
+#[inline]
+pub fn decrement_ttl(header: &mut [u8]) -> Option<u8> {
+    let header = header.first_chunk_mut::<HEADER>()?;
+    let left = header[field::TTL].checked_sub(1)?;
+    let old_word = u16_at(header, field::TTL);
+    header[field::TTL] = left;
+    let new_word = u16_at(header, field::TTL);
+    let checksum = checksum::update16(u16_at(header, field::CHECKSUM), old_word, new_word);
+    put(header, field::CHECKSUM, &checksum.to_be_bytes());
+    Some(left)
+}
+
+/// A header without options, as values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Differentiated services code point (upper six bits) and ECN (lower two).
+    pub dscp_ecn: u8,
+    /// Length of what follows the header, in octets; no more than 65515.
+    pub payload_len: u16,
+    /// Identification; matters only where `dont_fragment` is false (RFC 6864).
+    pub id: u16,
+    /// No router may fragment the datagram.
+    pub dont_fragment: bool,
+    /// This is a fragment and not the last.
+    pub more_fragments: bool,
+    /// Where in the whole datagram's payload this one belongs, in octets; a multiple of 8.
+    pub fragment_offset: u16,
+    /// Time to live, in hops.
+    pub ttl: u8,
+    /// What the payload is; see [`super::protocol`].
+    pub protocol: u8,
+    /// Who sends the datagram.
+    pub source: Ipv4Addr,
+    /// Who shall receive it.
+    pub destination: Ipv4Addr,
+}
+
+impl Header {
+    /// The header of a datagram of our own: 64 hops, not fragmented, and by nobody to be.
+    pub fn new(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, payload_len: u16) -> Self {
+        Self {
+            dscp_ecn: 0,
+            payload_len,
+            id: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: 64,
+            protocol,
+            source,
+            destination,
+        }
+    }
+
+    /// Write the header with its checksum to the front of `out`. Returns its length, [`HEADER`];
+    /// nothing if there is no room, or if the datagram would be longer than 65535 octets.
+    pub fn write(&self, out: &mut [u8]) -> Option<usize> {
+        let header = out.first_chunk_mut::<HEADER>()?;
+        let total_len = u16::try_from(HEADER + usize::from(self.payload_len)).ok()?;
+        header[field::VERSION_AND_LEN] = 0x45;
+        header[field::DSCP_ECN] = self.dscp_ecn;
+        put(header, field::TOTAL_LEN, &total_len.to_be_bytes());
+        put(header, field::ID, &self.id.to_be_bytes());
+        put(header, field::FLAGS_AND_OFFSET, &self.flags_and_offset().to_be_bytes());
+        header[field::TTL] = self.ttl;
+        header[field::PROTOCOL] = self.protocol;
+        put(header, field::SOURCE, &self.source.octets());
+        put(header, field::DESTINATION, &self.destination.octets());
+        write_checksum(header);
+        Some(HEADER)
+    }
+
+    fn flags_and_offset(&self) -> u16 {
+        let dont_fragment = if self.dont_fragment { DONT_FRAGMENT } else { 0 };
+        let more_fragments = if self.more_fragments { MORE_FRAGMENTS } else { 0 };
+        dont_fragment | more_fragments | (self.fragment_offset / 8)
+    }
+}
+
+/// Write the checksum over `header`, a whole header with its options, into its place. Shorter than
+/// 20 octets it stays as it is.
+pub fn write_checksum(header: &mut [u8]) {
+    if header.len() >= HEADER {
+        put(header, field::CHECKSUM, &[0, 0]);
+        let checksum = checksum::of(header);
+        put(header, field::CHECKSUM, &checksum.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::packet::protocol;
+
+    const A: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
+    const B: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(digit).collect()
+    }
+
+    /// A header of UDP with id 7 and its 26 octets, then 3 of padding.
+    fn padded() -> Vec<u8> {
+        let mut bytes = vec![0xa5; 49];
+        Header { id: 7, ..Header::new(A, B, protocol::UDP, 26) }.write(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn golden_header() {
+        let golden = "4500002e00074000401126b20a0100020a020002";
+        assert_eq!(padded()[..20], hex(golden));
+        assert_eq!(padded()[20..], [0xa5; 29]);
+    }
+
+    #[test]
+    fn accessors() {
+        let bytes = padded();
+        let view = View::new(&bytes).unwrap();
+        assert_eq!((view.header_len(), view.total_len(), view.payload().len()), (20, 46, 26));
+        assert_eq!((view.source(), view.destination()), (A, B));
+        assert_eq!((view.ttl(), view.protocol(), view.id()), (64, protocol::UDP, 7));
+        assert!(view.dont_fragment() && !view.more_fragments() && !view.is_fragment());
+        assert!(view.options().is_empty());
+    }
+
+    #[test]
+    fn ttl_and_checksum_vectors() {
+        // Input, output; the second must give 0x0000 and not 0xffff (RFC 1624 section 3).
+        let vectors = [
+            (
+                "4500002e66b90000401100000a0100020a020002",
+                "4500002e66b900003f1101000a0100020a020002",
+            ),
+            (
+                "4500002e67b900004011feff0a0100020a020002",
+                "4500002e67b900003f1100000a0100020a020002",
+            ),
+            (
+                "4500002e67b800004011ff000a0100020a020002",
+                "4500002e67b800003f1100010a0100020a020002",
+            ),
+            // The other zero is accepted, and goes.
+            (
+                "4500002e66b900004011ffff0a0100020a020002",
+                "4500002e66b900003f1101000a0100020a020002",
+            ),
+        ];
+        for (before, after) in vectors {
+            let mut packet = hex(before);
+            packet.resize(46, 0);
+            assert!(View::new(&packet).is_ok(), "{before}");
+            assert_eq!(decrement_ttl(&mut packet), Some(63));
+            assert_eq!(packet[..20], hex(after));
+        }
+    }
+
+    #[test]
+    fn ttl_zero_stays() {
+        let mut bytes = padded();
+        bytes[8] = 0;
+        let before = bytes.clone();
+        assert_eq!(decrement_ttl(&mut bytes), None);
+        assert_eq!(bytes, before);
+        assert_eq!(decrement_ttl(&mut bytes[..19]), None);
+    }
+
+    #[test]
+    fn each_check_has_its_name() {
+        let wrong = |change: fn(&mut Vec<u8>)| {
+            let mut bytes = padded();
+            change(&mut bytes);
+            View::new(&bytes).unwrap_err()
+        };
+        assert_eq!(wrong(|b| b.truncate(19)), Malformed::Truncated);
+        assert_eq!(wrong(|b| b[0] = 0x55), Malformed::Version);
+        assert_eq!(wrong(|b| b[0] = 0x44), Malformed::HeaderLength);
+        assert_eq!(wrong(|b| b[0] = 0x4f), Malformed::HeaderLength);
+        assert_eq!(wrong(|b| b.truncate(45)), Malformed::TotalLength);
+        for bit in 0..16 {
+            let mut bytes = padded();
+            bytes[10 + bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(View::new(&bytes).unwrap_err(), Malformed::Checksum);
+        }
+        for total_len in [0, 19, 50, 0xffff_u16] {
+            let mut bytes = padded();
+            bytes[2..4].copy_from_slice(&total_len.to_be_bytes());
+            write_checksum(&mut bytes[..20]);
+            assert_eq!(View::new(&bytes).unwrap_err(), Malformed::TotalLength);
+        }
+    }
+
+    #[test]
+    fn options_belong_to_the_header() {
+        let mut bytes = padded();
+        bytes[0] = 0x46;
+        bytes[20..24].copy_from_slice(&[0x94, 4, 0, 0]);
+        write_checksum(&mut bytes[..24]);
+        let view = View::new(&bytes).unwrap();
+        assert_eq!(view.options(), [0x94, 4, 0, 0]);
+        assert_eq!((view.header().len(), view.payload().len()), (24, 22));
+    }
+
+    prop_compose! {
+        fn header()(
+            dscp_ecn: u8, payload_len in 0u16..=65515, id: u16, dont_fragment: bool,
+            more_fragments: bool, offset in 0u16..8192, ttl: u8, protocol: u8, addresses: [u32; 2],
+        ) -> Header {
+            Header {
+                dscp_ecn, payload_len, id, dont_fragment, more_fragments,
+                fragment_offset: offset * 8,
+                ttl, protocol,
+                source: addresses[0].into(),
+                destination: addresses[1].into(),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(header in header()) {
+            let mut bytes = vec![0xa5; 65535];
+            header.write(&mut bytes).unwrap();
+            let view = View::new(&bytes).unwrap();
+            let read = Header {
+                dscp_ecn: view.dscp_ecn(),
+                payload_len: u16::try_from(view.payload().len()).unwrap(),
+                id: view.id(),
+                dont_fragment: view.dont_fragment(),
+                more_fragments: view.more_fragments(),
+                fragment_offset: u16::try_from(view.fragment_offset()).unwrap(),
+                ttl: view.ttl(),
+                protocol: view.protocol(),
+                source: view.source(),
+                destination: view.destination(),
+            };
+            prop_assert_eq!(read, header);
+            let other = etherparse::Ipv4HeaderSlice::from_slice(&bytes[..20]).unwrap();
+            prop_assert_eq!(other.header_checksum(), other.to_header().calc_header_checksum());
+        }
+
+        #[test]
+        fn decrement_is_full_recomputation(header in header(), options in 0usize..=10) {
+            let mut bytes = vec![0xa5; HEADER + options * 4];
+            header.write(&mut bytes).unwrap();
+            bytes[0] = 0x45 + u8::try_from(options).unwrap();
+            write_checksum(&mut bytes);
+            let mut expected = bytes.clone();
+            expected[8] = expected[8].saturating_sub(1);
+            write_checksum(&mut expected);
+            decrement_ttl(&mut bytes);
+            prop_assert_eq!(&bytes, &expected);
+            prop_assert_ne!(bytes[10..12].to_vec(), vec![0xff, 0xff]);
+        }
+
+        #[test]
+        fn any_octets(mut octets in prop::collection::vec(any::<u8>(), 0..100), likely: bool) {
+            if likely && let Some(header) = octets.get_mut(..20) {
+                header[0] = 0x45;
+                header[2] = 0;
+                write_checksum(header);
+            }
+            if let Ok(view) = View::new(&octets) {
+                prop_assert_eq!(view.header().len() + view.payload().len(), view.total_len());
+                prop_assert!(view.total_len() <= octets.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,499 @@
+//! The IPv6 header and the walk over its extension headers (RFC 8200).
+#![forbid(unsafe_code)]
+
+use std::net::Ipv6Addr;
+
+use super::ethernet::MacAddress;
+use super::{octets_at, protocol, put, u16_at, u32_at};
+
+/// Length of the fixed header in octets.
+pub const HEADER: usize = 40;
+/// The smallest MTU that a link may have, in octets (RFC 8200 section 5).
+pub const MTU_MIN: u16 = 1280;
+/// Most extension headers that the walk passes: a packet with more is not worth more time. RFC
+/// 8200 4.1 knows of seven.
+pub const EXTENSION_HEADERS_MAX: usize = 8;
+
+/// All nodes on the link (RFC 4291 2.7.1).
+pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// All routers on the link (RFC 4291 2.7.1).
+pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+
+const FRAGMENT_HEADER: usize = 8;
+
+mod field {
+    pub const PAYLOAD_LEN: usize = 4;
+    pub const NEXT_HEADER: usize = 6;
+    pub const HOP_LIMIT: usize = 7;
+    pub const SOURCE: usize = 8;
+    pub const DESTINATION: usize = 24;
+}
+
+/// Why octets are no IPv6 packet, in the order of the checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Malformed {
+    /// Fewer octets than a header has.
+    Truncated,
+    /// The version is not 6.
+    Version,
+    /// A payload length of 0 and hop-by-hop options: a jumbogram (RFC 2675), which no Ethernet
+    /// link can carry, or a lie.
+    Jumbogram,
+    /// The payload length is more octets than there are.
+    PayloadLength,
+}
+
+/// A packet with a whole, sensible header.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    fixed: &'a [u8; HEADER],
+    /// Header and payload, as long as the header says.
+    packet: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// Look at `bytes`, which start with the header, as a packet. What follows it, such as
+    /// Ethernet padding, is cut off.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let fixed = bytes.first_chunk::<HEADER>().ok_or(Malformed::Truncated)?;
+        if fixed[0] >> 4 != 6 {
+            return Err(Malformed::Version);
+        }
+        let payload_len = usize::from(u16_at(fixed, field::PAYLOAD_LEN));
+        if payload_len == 0 && fixed[field::NEXT_HEADER] == protocol::HOP_BY_HOP {
+            return Err(Malformed::Jumbogram);
+        }
+        let packet = bytes.get(..HEADER + payload_len).ok_or(Malformed::PayloadLength)?;
+        Ok(Self { fixed, packet })
+    }
+
+    /// Header and payload, without what followed them.
+    #[inline]
+    pub fn packet(&self) -> &'a [u8] {
+        self.packet
+    }
+
+    /// Everything after the fixed header, extension headers first.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.packet[HEADER..]
+    }
+
+    /// Length of the packet with its header, in octets.
+    #[inline]
+    pub fn total_len(&self) -> usize {
+        self.packet.len()
+    }
+
+    /// DSCP (upper six bits) and ECN (lower two).
+    #[inline]
+    pub fn traffic_class(&self) -> u8 {
+        self.fixed[0] << 4 | self.fixed[1] >> 4
+    }
+
+    /// The flow label, 20 bits (RFC 6437).
+    #[inline]
+    pub fn flow_label(&self) -> u32 {
+        u32_at(self.fixed, 0) & 0x000f_ffff
+    }
+
+    /// The first extension header or the upper layer; see [`super::protocol`].
+    #[inline]
+    pub fn next_header(&self) -> u8 {
+        self.fixed[field::NEXT_HEADER]
+    }
+
+    /// How many more routers may forward the packet.
+    #[inline]
+    pub fn hop_limit(&self) -> u8 {
+        self.fixed[field::HOP_LIMIT]
+    }
+
+    /// Who sent the packet.
+    #[inline]
+    pub fn source(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(octets_at(self.fixed, field::SOURCE))
+    }
+
+    /// Who shall receive it; with a routing header, who shall receive it next.
+    #[inline]
+    pub fn destination(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(octets_at(self.fixed, field::DESTINATION))
+    }
+
+    /// The options of a hop-by-hop options header, without its first two octets; nothing if there
+    /// is none, or none that lies in the packet.
+    pub fn hop_by_hop_options(&self) -> Option<&'a [u8]> {
+        if self.next_header() != protocol::HOP_BY_HOP {
+            return None;
+        }
+        let len = (usize::from(*self.payload().get(1)?) + 1) * 8;
+        self.payload().get(2..len)
+    }
+
+    /// Walk over the extension headers to the upper layer: no more than
+    /// [`EXTENSION_HEADERS_MAX`] steps, each of at least 8 octets, never past the packet's end.
+    pub fn upper_layer(&self) -> Upper {
+        let mut at = Upper {
+            protocol: self.next_header(),
+            offset: HEADER,
+            complete: false,
+            fragment: None,
+            routing: None,
+        };
+        for _ in 0..=EXTENSION_HEADERS_MAX {
+            if !is_extension(at.protocol) || at.is_later_fragment() {
+                at.complete = true;
+                return at;
+            }
+            match at.step(self.packet) {
+                Some(next) => at = next,
+                None => return at,
+            }
+        }
+        at
+    }
+}
+
+/// Whether the walk knows how to pass a header with this number. Not ESP: what follows it is
+/// encrypted.
+#[inline]
+fn is_extension(next_header: u8) -> bool {
+    use protocol::{AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
+    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS | AUTHENTICATION)
+}
+
+/// Where the walk over the extension headers ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Upper {
+    /// The header found: TCP, UDP, ICMPv6, ESP, unknown, or "no next header". If the walk is not
+    /// complete, the extension header that it could not pass.
+    pub protocol: u8,
+    /// Where that header starts, in octets from the start of the packet; at most the packet's
+    /// length. For a fragment that is not the first: where its piece of the payload starts.
+    pub offset: usize,
+    /// Whether the walk came to an end. False if an extension header is cut short, or if there
+    /// are more than [`EXTENSION_HEADERS_MAX`].
+    pub complete: bool,
+    /// The (last) fragment header passed.
+    pub fragment: Option<Fragment>,
+    /// The (last) routing header passed.
+    pub routing: Option<Routing>,
+}
+
+/// What a fragment header says (RFC 8200 4.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fragment {
+    /// Where in the fragmentable part this piece belongs, in octets.
+    pub offset: usize,
+    /// Whether this is not the last piece.
+    pub more: bool,
+    /// The same in all pieces of a packet.
+    pub id: u32,
+    /// The header that the fragmentable part starts with: the same in all pieces.
+    pub next_header: u8,
+}
+
+/// What a routing header says (RFC 8200 4.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Routing {
+    /// Where the header starts, in octets from the start of the packet.
+    pub offset: usize,
+    /// Routing type; 0 is deprecated (RFC 5095).
+    pub kind: u8,
+    /// How many nodes are still to be visited.
+    pub segments_left: u8,
+}
+
+impl Upper {
+    /// Whether the packet is one piece of several. False for an atomic fragment (RFC 6946), which
+    /// is a whole packet.
+    #[inline]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.is_some_and(|fragment| fragment.more || fragment.offset != 0)
+    }
+
+    /// Whether the upper layer's header is in another packet.
+    #[inline]
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment.is_some_and(|fragment| fragment.offset != 0)
+    }
+
+    /// Pass the extension header that `self` stands at; nothing if it does not end in `packet`.
+    fn step(mut self, packet: &[u8]) -> Option<Self> {
+        let header = packet.get(self.offset..)?;
+        let (&next, &len) = (header.first()?, header.get(1)?);
+        let len = match self.protocol {
+            // Its second octet is reserved.
+            protocol::FRAGMENT => FRAGMENT_HEADER,
+            // RFC 4302 2.2: in 4-octet units, minus 2.
+            protocol::AUTHENTICATION => (usize::from(len) + 2) * 4,
+            _ => (usize::from(len) + 1) * 8,
+        };
+        let header = header.get(..len)?;
+        match self.protocol {
+            protocol::FRAGMENT => self.fragment = Some(Fragment::read(header)),
+            protocol::ROUTING => {
+                let (kind, segments_left) = (header[2], header[3]);
+                self.routing = Some(Routing { offset: self.offset, kind, segments_left });
+            }
+            _ => {}
+        }
+        self.protocol = next;
+        self.offset += len;
+        Some(self)
+    }
+}
+
+impl Fragment {
+    /// `header` is [`FRAGMENT_HEADER`] octets long.
+    fn read(header: &[u8]) -> Self {
+        let offset_and_more = u16_at(header, 2);
+        Self {
+            offset: usize::from(offset_and_more & !7),
+            more: offset_and_more & 1 != 0,
+            id: u32_at(header, 4),
+            next_header: header[0],
+        }
+    }
+}
+
+/// Take one from the hop limit of the packet whose header `header` starts with. Returns what is
+/// left; nothing, and nothing is changed, if it is 0 already or there is no whole header.
+#[inline]
+pub fn decrement_hop_limit(header: &mut [u8]) -> Option<u8> {
+    let header = header.first_chunk_mut::<HEADER>()?;
+    let left = header[field::HOP_LIMIT].checked_sub(1)?;
+    header[field::HOP_LIMIT] = left;
+    Some(left)
+}
+
+/// A header as values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// DSCP (upper six bits) and ECN (lower two).
+    pub traffic_class: u8,
+    /// The flow label; its upper 12 bits are not sent.
+    pub flow_label: u32,
+    /// Length of what follows the header, in octets.
+    pub payload_len: u16,
+    /// What follows the header; see [`super::protocol`].
+    pub next_header: u8,
+    /// How many routers may forward the packet.
+    pub hop_limit: u8,
+    /// Who sends the packet.
+    pub source: Ipv6Addr,
+    /// Who shall receive it.
+    pub destination: Ipv6Addr,
+}
+
+impl Header {
+    /// The header of a packet of our own, with a hop limit of 64.
+    pub fn new(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8, payload_len: u16) -> Self {
+        Self {
+            traffic_class: 0,
+            flow_label: 0,
+            payload_len,
+            next_header,
+            hop_limit: 64,
+            source,
+            destination,
+        }
+    }
+
+    /// Write the header to the front of `out`. Returns its length, [`HEADER`]; nothing if there
+    /// is no room.
+    pub fn write(&self, out: &mut [u8]) -> Option<usize> {
+        let header = out.first_chunk_mut::<HEADER>()?;
+        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & 0x000f_ffff;
+        put(header, 0, &first.to_be_bytes());
+        put(header, field::PAYLOAD_LEN, &self.payload_len.to_be_bytes());
+        header[field::NEXT_HEADER] = self.next_header;
+        header[field::HOP_LIMIT] = self.hop_limit;
+        put(header, field::SOURCE, &self.source.octets());
+        put(header, field::DESTINATION, &self.destination.octets());
+        Some(HEADER)
+    }
+}
+
+/// The group that the owner of `address` listens to for neighbour solicitations (RFC 4291 2.7.1).
+pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::from_octets([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
+}
+
+/// Whether `address` is a unicast address of one link only, fe80::/10 (RFC 4291 2.5.6).
+#[inline]
+pub const fn is_link_local(address: Ipv6Addr) -> bool {
+    address.segments()[0] & 0xffc0 == 0xfe80
+}
+
+/// The link-local address made from `mac`: fe80::/64 and the modified EUI-64 (RFC 4291 appendix A,
+/// RFC 2464 section 5).
+pub const fn link_local_of(mac: MacAddress) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.octets();
+    Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    fn packet(next_header: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(payload.len()).unwrap();
+        let header =
+            Header::new(address("2001:db8:1::2"), address("2001:db8:2::2"), next_header, len);
+        let mut bytes = vec![0xa5; HEADER];
+        header.write(&mut bytes).unwrap();
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn upper(next_header: u8, payload: &[u8]) -> Upper {
+        View::new(&packet(next_header, payload)).unwrap().upper_layer()
+    }
+
+    #[test]
+    fn golden_header() {
+        let header = Header {
+            traffic_class: 0xb9,
+            flow_label: 0xfff1_2345,
+            ..Header::new(address("fe80::1"), ALL_NODES, protocol::UDP, 8)
+        };
+        let mut out = [0xa5; 48];
+        assert_eq!(header.write(&mut out), Some(40));
+        assert_eq!(out[..8], [0x6b, 0x91, 0x23, 0x45, 0, 8, 17, 64]);
+        assert_eq!(out[8..24], address("fe80::1").octets());
+        assert_eq!(out[24..40], ALL_NODES.octets());
+        let view = View::new(&out).unwrap();
+        assert_eq!((view.traffic_class(), view.flow_label()), (0xb9, 0x12345));
+        assert_eq!(view.upper_layer().offset, 40);
+        assert_eq!(header.write(&mut out[..39]), None);
+    }
+
+    #[test]
+    fn each_check_has_its_name() {
+        let good = packet(protocol::UDP, &[0; 8]);
+        assert_eq!(View::new(&good[..39]).unwrap_err(), Malformed::Truncated);
+        assert_eq!(View::new(&good[..47]).unwrap_err(), Malformed::PayloadLength);
+        let mut bytes = good.clone();
+        bytes[0] = 0x40;
+        assert_eq!(View::new(&bytes).unwrap_err(), Malformed::Version);
+        let mut bytes = packet(protocol::HOP_BY_HOP, &[17, 0, 0xc2, 4, 0, 1, 0, 0]);
+        bytes[5] = 0;
+        assert_eq!(View::new(&bytes).unwrap_err(), Malformed::Jumbogram);
+    }
+
+    #[test]
+    fn padding_is_cut_and_no_payload_is_a_packet() {
+        let mut bytes = packet(protocol::NO_NEXT_HEADER, &[]);
+        bytes.extend([0xaa; 6]);
+        let view = View::new(&bytes).unwrap();
+        assert_eq!((view.total_len(), view.payload()), (40, &[][..]));
+        assert!(view.upper_layer().complete);
+    }
+
+    #[test]
+    fn walk_passes_every_kind() {
+        let mut payload = vec![43, 0, 1, 4, 0, 0, 0, 0]; // hop-by-hop
+        payload.extend([60, 1, 4, 2]); // routing, type 4, 2 left, 16 octets
+        payload.extend([0; 12]);
+        payload.extend([51, 0, 1, 4, 0, 0, 0, 0]); // destination options
+        payload.extend([44, 4, 0, 0]); // authentication, 24 octets
+        payload.extend([0; 20]);
+        payload.extend([17, 0, 0, 1, 0, 0, 0, 9]); // first fragment, id 9
+        payload.extend([0; 8]);
+        let upper = upper(protocol::HOP_BY_HOP, &payload);
+        assert_eq!((upper.protocol, upper.offset, upper.complete), (17, 40 + 64, true));
+        let fragment = Fragment { offset: 0, more: true, id: 9, next_header: 17 };
+        assert_eq!(upper.fragment, Some(fragment));
+        let routing = Routing { offset: 48, kind: 4, segments_left: 2 };
+        assert_eq!(upper.routing, Some(routing));
+        assert!(upper.is_fragment() && !upper.is_later_fragment());
+    }
+
+    #[test]
+    fn later_fragment_ends_the_walk() {
+        let found = upper(44, &[60, 0, 0x05, 0xb0, 0, 0, 0, 1, 0xff, 0xff]);
+        assert_eq!((found.protocol, found.offset, found.complete), (60, 48, true));
+        assert_eq!(found.fragment.map(|fragment| fragment.offset), Some(1456));
+        let atomic = upper(44, &[17, 0, 0, 0, 0, 0, 0, 1]);
+        assert!(atomic.fragment.is_some() && !atomic.is_fragment());
+    }
+
+    #[test]
+    fn walk_stops_at_the_end_and_at_the_limit() {
+        for cut in [&[][..], &[17], &[17, 1, 0, 0, 0, 0, 0, 0], &[17, 0xff]] {
+            let found = upper(protocol::DESTINATION_OPTIONS, cut);
+            assert_eq!((found.protocol, found.offset, found.complete), (60, 40, false));
+        }
+        assert!(!upper(protocol::FRAGMENT, &[17, 0, 0, 0, 0, 0, 0]).complete);
+        let endless = [60, 0, 1, 4, 0, 0, 0, 0].repeat(8000);
+        assert!(!upper(protocol::DESTINATION_OPTIONS, &endless).complete);
+        let mut longest = [60, 0, 1, 4, 0, 0, 0, 0].repeat(EXTENSION_HEADERS_MAX);
+        longest[8 * (EXTENSION_HEADERS_MAX - 1)] = protocol::UDP;
+        assert!(upper(protocol::DESTINATION_OPTIONS, &longest).complete);
+    }
+
+    #[test]
+    fn hop_by_hop_options() {
+        let options = |bytes: &[u8]| View::new(bytes).unwrap().hop_by_hop_options().map(Vec::from);
+        assert_eq!(options(&packet(0, &[17, 0, 5, 2, 0, 0, 1, 0])), Some(vec![5, 2, 0, 0, 1, 0]));
+        assert_eq!(options(&packet(0, &[17, 1, 5, 2, 0, 0, 1, 0])), None);
+        assert_eq!(options(&packet(17, &[0; 8])), None);
+    }
+
+    #[test]
+    fn addresses() {
+        let group = solicited_node(address("2001:db8::12:3456"));
+        assert_eq!(group, address("ff02::1:ff12:3456"));
+        let mac = MacAddress([0x00, 0x1b, 0x21, 0x0a, 0x0b, 0x0c]);
+        assert_eq!(link_local_of(mac), address("fe80::21b:21ff:fe0a:b0c"));
+        assert!(is_link_local(link_local_of(mac)) && is_link_local(address("febf::1")));
+        assert!(!is_link_local(address("fec0::1")) && !is_link_local(ALL_NODES));
+    }
+
+    #[test]
+    fn hop_limit() {
+        let mut bytes = packet(protocol::UDP, &[]);
+        assert_eq!(decrement_hop_limit(&mut bytes), Some(63));
+        assert_eq!(View::new(&bytes).unwrap().hop_limit(), 63);
+        bytes[7] = 0;
+        assert_eq!(decrement_hop_limit(&mut bytes), None);
+        assert_eq!(bytes[7], 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_extension_headers(
+            first in prop::sample::select(vec![0u8, 43, 44, 51, 60, 17]),
+            payload in prop::collection::vec(
+                prop_oneof![any::<u8>(), prop::sample::select(vec![0u8, 43, 44, 51, 60, 17])],
+                1..200,
+            ),
+        ) {
+            let bytes = packet(first, &payload);
+            let view = View::new(&bytes).unwrap();
+            let upper = view.upper_layer();
+            prop_assert!(upper.offset <= view.total_len());
+            let _ = view.hop_by_hop_options();
+        }
+
+        #[test]
+        fn any_octets(octets in prop::collection::vec(any::<u8>(), 0..100)) {
+            if let Ok(view) = View::new(&octets) {
+                prop_assert!(view.upper_layer().offset <= view.total_len());
+            }
+        }
+    }
+}
