@@ -1,0 +1,142 @@
+//! What changes rarely: the router's interfaces, as one immutable snapshot that control swaps
+//! whole and a worker loads once in a batch.
+#![forbid(unsafe_code)]
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::id::PortId;
+use crate::packet::ethernet::MacAddress;
+
+/// Something with addresses: today a port itself, later a VLAN on it, a tunnel, a bridge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interface {
+    /// The port that its frames come and go by.
+    pub port: PortId,
+    /// The MAC that it answers with.
+    pub mac: MacAddress,
+    /// Largest IP packet, in octets.
+    pub mtu: u16,
+    /// IPv4 addresses, each with its subnet.
+    pub addresses4: Vec<Ipv4Net>,
+    /// IPv6 addresses, each with its subnet; the link-local one is not among them.
+    pub addresses6: Vec<Ipv6Net>,
+    /// RFC 4291 2.5.6: every interface has one.
+    pub link_local: Ipv6Addr,
+    /// The multicast MACs that the kernel's stack listens to on this interface, sorted.
+    pub groups: Vec<MacAddress>,
+    /// Hosts behind this port may leave TCP and UDP checksums to their "card", which is us: a
+    /// veth, a tap, a virtio card.
+    pub unfinished_checksums: bool,
+}
+
+impl Interface {
+    /// Whether `address` is one of this interface's IPv4 addresses.
+    pub fn has4(&self, address: Ipv4Addr) -> bool {
+        self.addresses4.iter().any(|net| net.addr() == address)
+    }
+
+    /// Whether `address` is one of this interface's IPv6 addresses, the link-local one included.
+    pub fn has6(&self, address: Ipv6Addr) -> bool {
+        address == self.link_local || self.addresses6.iter().any(|net| net.addr() == address)
+    }
+
+    /// Whether `address` can be a neighbour's: in a subnet of this interface, and not its broadcast.
+    pub fn on_link4(&self, address: Ipv4Addr) -> bool {
+        self.addresses4.iter().any(|net| net.contains(&address)) && !self.is_broadcast(address)
+    }
+
+    /// Whether `address` lies in a subnet of this interface, or is link-local.
+    pub fn on_link6(&self, address: Ipv6Addr) -> bool {
+        address.is_unicast_link_local() || self.addresses6.iter().any(|net| net.contains(&address))
+    }
+
+    /// Whether `address` is the broadcast address of a subnet here (RFC 3021: a /31 has none).
+    pub fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.addresses4.iter().any(|net| net.prefix_len() < 31 && net.broadcast() == address)
+    }
+
+    /// Whether the kernel listens to this multicast MAC.
+    pub fn joined(&self, group: MacAddress) -> bool {
+        self.groups.binary_search(&group).is_ok()
+    }
+
+    /// The IPv4 address to speak with to `peer`: one of the subnet that they share, else the first.
+    pub fn source4(&self, peer: Ipv4Addr) -> Option<Ipv4Addr> {
+        let shared = self.addresses4.iter().find(|net| net.contains(&peer));
+        shared.or(self.addresses4.first()).map(Ipv4Net::addr)
+    }
+
+    /// The IPv6 address to speak with to `peer`: link-local to link-local, else one of the subnet
+    /// that they share, else the first (RFC 6724 rules 1, 2 and 8, as far as they matter here).
+    pub fn source6(&self, peer: Ipv6Addr) -> Ipv6Addr {
+        if peer.is_unicast_link_local() {
+            return self.link_local;
+        }
+        let shared = self.addresses6.iter().find(|net| net.contains(&peer));
+        shared.or(self.addresses6.first()).map_or(self.link_local, Ipv6Net::addr)
+    }
+}
+
+/// Everything that changes rarely, immutable.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Snapshot {
+    interfaces: Vec<Option<Interface>>,
+    /// Every IPv4 address of the router, sorted: each packet's source is looked up here.
+    own4: Vec<Ipv4Addr>,
+    /// Every IPv6 address of the router but the link-local ones, sorted: those mean something on
+    /// their own link only (RFC 4007 4).
+    own6: Vec<Ipv6Addr>,
+    /// Every subnet's broadcast address, sorted.
+    broadcasts: Vec<Ipv4Addr>,
+    /// Seed of the flow hash: two routers in a row do not choose alike (RFC 2992).
+    pub hash_seed: u32,
+}
+
+impl Snapshot {
+    /// The snapshot of these interfaces: by port number, None where the port is not there.
+    pub fn new(interfaces: Vec<Option<Interface>>, hash_seed: u32) -> Self {
+        let mut snapshot = Self { interfaces, hash_seed, ..Self::default() };
+        for interface in snapshot.interfaces.iter().flatten() {
+            let nets = &interface.addresses4;
+            snapshot.own4.extend(nets.iter().map(Ipv4Net::addr));
+            let wide = nets.iter().filter(|net| net.prefix_len() < 31);
+            snapshot.broadcasts.extend(wide.map(Ipv4Net::broadcast));
+            snapshot.own6.extend(interface.addresses6.iter().map(Ipv6Net::addr));
+        }
+        snapshot.own4.sort_unstable();
+        snapshot.own6.sort_unstable();
+        snapshot.broadcasts.sort_unstable();
+        snapshot
+    }
+
+    /// The interface of a port.
+    #[inline]
+    pub fn interface(&self, port: PortId) -> Option<&Interface> {
+        self.interfaces.get(port.index())?.as_ref()
+    }
+
+    /// All interfaces that are there.
+    pub fn present(&self) -> impl Iterator<Item = &Interface> {
+        self.interfaces.iter().flatten()
+    }
+
+    /// Whether `address` is one of this router's.
+    #[inline]
+    pub fn is_own4(&self, address: Ipv4Addr) -> bool {
+        self.own4.binary_search(&address).is_ok()
+    }
+
+    /// Whether `address` is one of this router's.
+    #[inline]
+    pub fn is_own6(&self, address: Ipv6Addr) -> bool {
+        self.own6.binary_search(&address).is_ok()
+    }
+
+    /// Whether `address` is the broadcast address of a subnet of this router.
+    #[inline]
+    pub fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.broadcasts.binary_search(&address).is_ok()
+    }
+}

@@ -1,0 +1,354 @@
+//! What a packet's way is looked up in: address -> [`NextHopId`] -> [`Adjacency`], and what a
+//! worker knows of its interfaces.
+//!
+//! The FIB lies in shared memory, in five flat arrays of atomics. Control writes it in place
+//! ([`FibWriter`]); workers read it without locks ([`Fib`]), and an XDP program can read it too
+//! (`bpf/shared.h`). The order of the stores is the whole proof: new before old on the way in,
+//! from the top on the way out, and nothing is used again before its readers have passed
+//! ([`publish`]).
+#![deny(unsafe_code)]
+
+pub mod adjacency;
+pub mod fib4;
+pub mod fib6;
+mod group;
+pub mod interface;
+pub mod meter;
+pub mod next_hop;
+pub mod publish;
+#[allow(unsafe_code, reason = "the one place for it: see there")]
+mod shared;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+pub use adjacency::{Adjacency, AdjacencyKind};
+use publish::{Epochs, Grace};
+use shared::Region;
+
+use crate::id::{NEXT_HOP_ID_MAX, NextHopId};
+
+/// A table has no room for this change, and is as it was before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the table is full: raise its budget in [tables]")]
+pub struct TableFull;
+
+/// How much room the FIB has. It is set when the router starts and does not change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// IPv4: how many /24s can have longer prefixes in them; 512 octets each, at most
+    /// [`fib4::GROUPS_MAX`].
+    pub groups4: u32,
+    /// IPv6: nodes, 1 KiB each; a /16 with longer prefixes takes [`fib6::UNITS_OF_SECOND`]. A
+    /// full Internet table takes 61,000.
+    pub nodes6: u32,
+    /// IPv6: skips, 32 octets each: about one for each prefix longer than /48.
+    pub skips6: u32,
+    /// Next hops and groups together; at most [`NEXT_HOP_ID_MAX`].
+    pub next_hops: u16,
+    /// ECMP groups.
+    pub ecmp_groups: u16,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            groups4: 8192,
+            nodes6: 65_536,
+            skips6: 65_536,
+            next_hops: NEXT_HOP_ID_MAX,
+            ecmp_groups: 1024,
+        }
+    }
+}
+
+/// Octets of each of the shared arrays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// The IPv4 FIB.
+    pub fib4: usize,
+    /// The IPv6 FIB.
+    pub fib6: usize,
+    /// Next-hop numbers to slots.
+    pub next_hops: usize,
+    /// The adjacencies.
+    pub adjacencies: usize,
+    /// The ECMP groups.
+    pub ecmp: usize,
+}
+
+impl Budget {
+    /// How large the shared arrays are for this budget.
+    pub fn layout(&self) -> Layout {
+        let budget = self.bounded();
+        Layout {
+            fib4: fib4::octets(budget.groups4),
+            fib6: fib6::octets(budget.nodes6, budget.skips6),
+            next_hops: next_hop::NEXT_HOPS_OCTETS,
+            adjacencies: next_hop::adjacencies_octets(&budget),
+            ecmp: next_hop::ecmp_octets(&budget),
+        }
+    }
+
+    /// No more than the entries can name.
+    fn bounded(self) -> Self {
+        Self {
+            groups4: self.groups4.min(fib4::GROUPS_MAX),
+            nodes6: self.nodes6.min(!fib6::IS_SKIP),
+            skips6: self.skips6.min(!fib6::IS_SKIP),
+            next_hops: self.next_hops.min(NEXT_HOP_ID_MAX),
+            ..self
+        }
+    }
+}
+
+/// The BPF array maps that the FIB is to lie in: each with one element of [`Layout`]'s size,
+/// zeroed, and mmapable.
+#[derive(Debug)]
+pub struct Maps {
+    /// The IPv4 FIB.
+    pub fib4: OwnedFd,
+    /// The IPv6 FIB.
+    pub fib6: OwnedFd,
+    /// Next-hop numbers to slots.
+    pub next_hops: OwnedFd,
+    /// The adjacencies.
+    pub adjacencies: OwnedFd,
+    /// The ECMP groups.
+    pub ecmp: OwnedFd,
+}
+
+/// Where the FIB lies.
+#[derive(Debug)]
+pub enum Memory {
+    /// In memory of this process, which appears as it is used.
+    Anonymous,
+    /// In maps that XDP programs have too.
+    Maps(Maps),
+}
+
+impl Memory {
+    /// The arrays, in the order of [`Layout`].
+    fn regions(self, layout: &Layout) -> io::Result<[Region; 5]> {
+        let Layout { fib4, fib6, next_hops, adjacencies, ecmp } = *layout;
+        match self {
+            Self::Anonymous => Ok([
+                Region::anonymous(fib4)?,
+                Region::anonymous(fib6)?,
+                Region::anonymous(next_hops)?,
+                Region::anonymous(adjacencies)?,
+                Region::anonymous(ecmp)?,
+            ]),
+            Self::Maps(maps) => Ok([
+                Region::map(maps.fib4.as_fd(), fib4)?,
+                Region::map(maps.fib6.as_fd(), fib6)?,
+                Region::map(maps.next_hops.as_fd(), next_hops)?,
+                Region::map(maps.adjacencies.as_fd(), adjacencies)?,
+                Region::map(maps.ecmp.as_fd(), ecmp)?,
+            ]),
+        }
+    }
+}
+
+/// The FIB as workers see it.
+#[derive(Debug)]
+pub struct Fib {
+    /// IPv4 addresses to next hops.
+    pub v4: fib4::Fib4,
+    /// IPv6 addresses to next hops.
+    pub v6: fib6::Fib6,
+    /// Next hops to adjacencies.
+    pub next_hops: next_hop::NextHops,
+    /// The next hops that packets are sent to.
+    pub used: next_hop::Used,
+}
+
+/// The FIB as control sees it. There is one; what it changes, workers see at once.
+#[derive(Debug)]
+pub struct FibWriter {
+    fib: Arc<Fib>,
+    v4: fib4::Writer,
+    v6: fib6::Writer,
+    next_hops: next_hop::Writer,
+}
+
+impl FibWriter {
+    /// An empty FIB with so much room.
+    ///
+    /// # Errors
+    /// What mmap(2) says: no memory, or maps that are not as [`Budget::layout`] wants them.
+    pub fn new(budget: Budget, memory: Memory) -> io::Result<(Arc<Fib>, Self)> {
+        let budget = budget.bounded();
+        let [v4, v6, hops, adjacencies, ecmp] = memory.regions(&budget.layout())?;
+        let fib = Arc::new(Fib {
+            v4: fib4::Fib4::new(v4, budget.groups4),
+            v6: fib6::Fib6::new(v6, budget.nodes6, budget.skips6),
+            next_hops: next_hop::NextHops::new(hops, adjacencies, ecmp, &budget),
+            used: next_hop::Used::default(),
+        });
+        let writer = Self {
+            fib: fib.clone(),
+            v4: fib4::Writer::new(budget.groups4),
+            v6: fib6::Writer::new(budget.nodes6, budget.skips6),
+            next_hops: next_hop::Writer::new(&budget),
+        };
+        Ok((fib, writer))
+    }
+
+    /// The readers' side.
+    pub fn fib(&self) -> &Fib {
+        &self.fib
+    }
+
+    /// Route `to` by `hop`; host bits of `to` do not count. The next hop that `to` had before, if
+    /// any.
+    ///
+    /// # Errors
+    /// No room for a prefix that is longer than /24: nothing has changed.
+    pub fn insert4(&mut self, to: Ipv4Net, hop: NextHopId) -> Result<Option<NextHopId>, TableFull> {
+        self.v4.insert(&self.fib.v4, to, hop)
+    }
+
+    /// Take the route to `to` away. The next hop that it had.
+    pub fn remove4(&mut self, to: Ipv4Net) -> Option<NextHopId> {
+        self.v4.remove(&self.fib.v4, to)
+    }
+
+    /// The next hop of the route to just `to`.
+    pub fn get4(&self, to: Ipv4Net) -> Option<NextHopId> {
+        self.v4.routes().get(&to).copied()
+    }
+
+    /// All IPv4 routes, in order.
+    pub fn routes4(&self) -> impl Iterator<Item = (Ipv4Net, NextHopId)> {
+        self.v4.routes().iter().map(|(to, &hop)| (to, hop))
+    }
+
+    /// Route `to` by `hop`; host bits of `to` do not count. The next hop that `to` had before, if
+    /// any.
+    ///
+    /// # Errors
+    /// No room for another node or skip: nothing has changed.
+    pub fn insert6(&mut self, to: Ipv6Net, hop: NextHopId) -> Result<Option<NextHopId>, TableFull> {
+        self.v6.insert(&self.fib.v6, to, hop)
+    }
+
+    /// Take the route to `to` away. The next hop that it had.
+    pub fn remove6(&mut self, to: Ipv6Net) -> Option<NextHopId> {
+        self.v6.remove(&self.fib.v6, to)
+    }
+
+    /// The next hop of the route to just `to`.
+    pub fn get6(&self, to: Ipv6Net) -> Option<NextHopId> {
+        self.v6.routes().get(&to).copied()
+    }
+
+    /// All IPv6 routes, in order.
+    pub fn routes6(&self) -> impl Iterator<Item = (Ipv6Net, NextHopId)> {
+        self.v6.routes().iter().map(|(to, &hop)| (to, hop))
+    }
+
+    /// A next hop with this adjacency.
+    ///
+    /// # Errors
+    /// All numbers are in use, or released too short a time ago.
+    pub fn allocate(&mut self, adjacency: Adjacency) -> Result<NextHopId, TableFull> {
+        self.next_hops.allocate(&self.fib.next_hops, adjacency)
+    }
+
+    /// Another adjacency for a next hop: one store, however many routes lead to it. If so many
+    /// changed since the last [`FibWriter::reclaim`] that there is no free slot, it takes effect
+    /// with the next one.
+    pub fn set(&mut self, id: NextHopId, adjacency: Adjacency) {
+        self.next_hops.set(&self.fib.next_hops, id, adjacency);
+    }
+
+    /// A group of plain next hops (a group in a group is a black hole), each with its weight: flows
+    /// are shared out in 128 parts.
+    ///
+    /// # Errors
+    /// No number or no group is free.
+    pub fn allocate_group(&mut self, members: &[(NextHopId, u16)]) -> Result<NextHopId, TableFull> {
+        self.next_hops.allocate_group(&self.fib.next_hops, members)
+    }
+
+    /// Other members for a group. Members that stay keep their flows as far as the new weights
+    /// allow.
+    ///
+    /// # Errors
+    /// Too many changes since the last [`FibWriter::reclaim`]; the group is as it was.
+    pub fn set_group(
+        &mut self,
+        id: NextHopId,
+        members: &[(NextHopId, u16)],
+    ) -> Result<(), TableFull> {
+        self.next_hops.set_group(&self.fib.next_hops, id, members)
+    }
+
+    /// A next hop or a group is not needed any more: no route and no group leads to it.
+    pub fn release(&mut self, id: NextHopId) {
+        self.next_hops.release(&self.fib.next_hops, id);
+    }
+
+    /// Whether packets were sent to this next hop since the last call.
+    pub fn take_used(&self, id: NextHopId) -> bool {
+        self.fib.used.take(id)
+    }
+
+    /// Make what was freed available again once all readers have passed: now and then, and
+    /// before too much waits. It takes two calls with a round of every worker in between.
+    pub fn reclaim(&mut self, epochs: &Epochs) {
+        let grace = Grace::new(epochs);
+        self.v4.reclaim(grace);
+        self.v6.reclaim(grace);
+        self.next_hops.reclaim(&self.fib.next_hops, grace);
+    }
+
+    /// How full the tables are.
+    pub fn usage(&self) -> Usage {
+        let slots = |slots: &publish::Slots| (slots.used(), slots.limit());
+        let [next_hops, ecmp_groups] = self.next_hops.usage();
+        Usage {
+            groups4: slots(self.v4.groups()),
+            nodes6: self.v6.nodes(),
+            skips6: slots(self.v6.skips()),
+            next_hops,
+            ecmp_groups,
+        }
+    }
+}
+
+/// How full the tables are: of each what is in use (or waits for its readers), and the limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// See [`Budget::groups4`].
+    pub groups4: (u32, u32),
+    /// See [`Budget::nodes6`].
+    pub nodes6: (u32, u32),
+    /// See [`Budget::skips6`].
+    pub skips6: (u32, u32),
+    /// See [`Budget::next_hops`].
+    pub next_hops: (u32, u32),
+    /// See [`Budget::ecmp_groups`].
+    pub ecmp_groups: (u32, u32),
+}
+
+impl Usage {
+    /// Name, used, limit of each table. The names are those of the budgets in router.toml.
+    pub fn rows(&self) -> Vec<(&'static str, u64, u64)> {
+        let row = |name, (used, limit)| (name, u64::from(used), u64::from(limit));
+        vec![
+            row("ipv4_groups", self.groups4),
+            row("ipv6_nodes", self.nodes6),
+            row("ipv6_skips", self.skips6),
+            row("next_hops", self.next_hops),
+            row("ecmp_groups", self.ecmp_groups),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;
