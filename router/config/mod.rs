@@ -1,0 +1,143 @@
+//! router.toml: read, checked, and turned into plain values that need no more checking.
+//!
+//! A file is read in one pass that does not stop at the first mistake: each is noted with its
+//! place and its mend, and an operator sees all of them at once ([`ConfigErrors`]). What comes out
+//! of it is whole: a next hop lies behind the port it names, a name is used once, a prefix has no
+//! host bits. `config/reference.toml` explains every key.
+//!
+//! **Invariant:** nothing here knows a running router, opens a device or asks the kernel.
+#![forbid(unsafe_code)]
+
+mod address;
+mod api;
+mod limits;
+mod mistake;
+mod neighbour;
+mod port;
+mod route;
+mod router;
+mod section;
+#[cfg(test)]
+mod tests;
+
+pub use api::Api;
+pub use limits::{Resolution, Tables};
+pub use mistake::{ConfigError, ConfigErrors};
+pub use neighbour::StaticNeighbour;
+pub use port::{Port, PortMode};
+pub use route::{NextHop, Route, RouteAction};
+pub use router::{FastPath, Poll, RouterSection};
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use self::mistake::Mistakes;
+use self::section::{Keys, Section};
+
+use crate::id::PortId;
+
+const SECTIONS: Keys = &["router", "tables", "resolution", "api", "port", "route", "neighbour"];
+
+/// A whole router.toml, checked. The default is what an empty file means.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Config {
+    /// `[router]`
+    pub router: RouterSection,
+    /// `[tables]`
+    pub tables: Tables,
+    /// `[resolution]`
+    pub resolution: Resolution,
+    /// `[api]`
+    pub api: Api,
+    /// Each `[[port]]`; its place here is its [`PortId`].
+    pub ports: Vec<Port>,
+    /// Each `[[route]]`
+    pub routes: Vec<Route>,
+    /// Each `[[neighbour]]`
+    pub static_neighbours: Vec<StaticNeighbour>,
+}
+
+impl Config {
+    /// Read and check the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &file),
+            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
+        }
+    }
+
+    /// Check `text`; `file` is what the errors call it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
+        let mut mistakes = Mistakes::default();
+        // What the parser says after its first error is often only that error's echo.
+        let config = match DeTable::parse(text) {
+            Ok(tree) => Self::read(&tree, &mut mistakes),
+            Err(error) => {
+                mistakes.push_syntax(&error, text.len());
+                Self::default()
+            }
+        };
+        mistakes.into_errors(text, file).map_or(Ok(config), Err)
+    }
+
+    /// The sections in the order in which they depend on each other, wherever they stand.
+    fn read(tree: &Spanned<DeTable<'_>>, mistakes: &mut Mistakes) -> Self {
+        let mut root = Section::new("", tree.span(), tree.get_ref(), SECTIONS, mistakes);
+        let router = root.section("[router]", RouterSection::KEYS);
+        let router = router.map(|mut section| RouterSection::read(&mut section));
+        let router = router.unwrap_or_default();
+        let tables = root.section("[tables]", Tables::KEYS);
+        let tables = tables.map(|mut section| Tables::read(&mut section)).unwrap_or_default();
+        let resolution = root.section("[resolution]", Resolution::KEYS);
+        let resolution = resolution.map(|mut section| Resolution::read(&mut section));
+        let api = root.section("[api]", Api::KEYS);
+        let api = api.map(|mut section| Api::read(&mut section)).unwrap_or_default();
+        let links = port::read_all(&mut root, router.fastpath);
+        Self {
+            routes: route::read_all(&mut root, &links),
+            static_neighbours: neighbour::read_all(&mut root, &links, tables.neighbours),
+            ports: links.ports,
+            resolution: resolution.unwrap_or_default(),
+            router,
+            tables,
+            api,
+        }
+    }
+
+    /// The ports with their numbers.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
+        self.ports.iter().enumerate().filter_map(|(n, port)| Some((PortId::new(n)?, port)))
+    }
+
+    /// The port with this number.
+    pub fn port(&self, id: PortId) -> Option<&Port> {
+        self.ports.get(id.index())
+    }
+
+    /// The port of this name.
+    pub fn port_named(&self, name: &str) -> Option<(PortId, &Port)> {
+        self.ports().find(|(_, port)| port.name == name)
+    }
+
+    /// The subnets that the ports are in, each once for each port: prefixes without host bits.
+    /// Link-local subnets are left out, since they are on every port.
+    pub fn connected(&self) -> impl Iterator<Item = (PortId, IpNet)> {
+        port::connected(&self.ports)
+    }
+
+    /// The port on whose subnet `address` lies. A link-local address lies on none.
+    pub fn on_link(&self, address: IpAddr) -> Option<PortId> {
+        self.connected().find(|(_, net)| net.contains(&address)).map(|(port, _)| port)
+    }
+
+    /// Whether `address` is one of the router's own.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.ports.iter().any(|port| port.addresses.iter().any(|own| own.addr() == address))
+    }
+}
