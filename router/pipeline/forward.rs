@@ -1,0 +1,196 @@
+//! A packet on its way out: what the adjacency says is done.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow::{Break, Continue};
+
+use crate::frame::Frame;
+use crate::id::{NextHopId, PortId};
+use crate::packet::flow::FlowKey;
+use crate::packet::{ethernet, ipv4, ipv6};
+use crate::table::{Adjacency, AdjacencyKind};
+
+use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
+use super::{Packet, Tables, route};
+
+/// Forward a packet whose route has been looked up.
+pub(super) fn egress(
+    frame: &mut Frame,
+    packet: Packet,
+    next_hop: Option<NextHopId>,
+    tables: &Tables,
+) -> Verdict {
+    let Some(next_hop) = next_hop else { return Verdict::Refuse(Refusal::NoRoute) };
+    let (leaf, adjacency) = resolve(frame, next_hop, tables);
+    match adjacency.kind() {
+        AdjacencyKind::Forward => match may_leave(frame, packet, &adjacency) {
+            Continue(leaving) => send(frame, packet, leaf, &adjacency, leaving, tables),
+            Break(verdict) => verdict,
+        },
+        AdjacencyKind::Glean | AdjacencyKind::Incomplete => {
+            match may_leave(frame, packet, &adjacency) {
+                Continue(_) => hold(packet.destination, leaf, &adjacency),
+                Break(verdict) => verdict,
+            }
+        }
+        AdjacencyKind::Receive => Verdict::Punt(frame.ingress()),
+        AdjacencyKind::Blackhole => Verdict::Drop(black_hole(packet.destination, tables)),
+        AdjacencyKind::Unreachable => Verdict::Refuse(Refusal::HostUnreachable),
+        AdjacencyKind::Prohibit => Verdict::Refuse(Refusal::Prohibited),
+    }
+}
+
+/// Send a packet of the router's own: as it is, to wherever its destination's route leads.
+pub(super) fn own(frame: &mut Frame, tables: &Tables) -> Verdict {
+    let Some(destination) = destination(frame) else { return Verdict::Drop(DropReason::Internal) };
+    // To a neighbour by its link-local address: its MAC was put there by who made the packet.
+    if is_link_local(destination) {
+        return Verdict::Transmit(frame.ingress());
+    }
+    let Some(next_hop) = route(destination, tables) else {
+        return Verdict::Drop(DropReason::OwnEcho);
+    };
+    let (leaf, adjacency) = resolve(frame, next_hop, tables);
+    match adjacency.kind() {
+        AdjacencyKind::Forward => address_to(frame, leaf, &adjacency, tables),
+        AdjacencyKind::Glean | AdjacencyKind::Incomplete => hold(destination, leaf, &adjacency),
+        _ => Verdict::Drop(DropReason::OwnEcho),
+    }
+}
+
+/// What is done with packets for this next hop; of a group, the member that the flow belongs to.
+#[inline]
+fn resolve(frame: &Frame, next_hop: NextHopId, tables: &Tables) -> (NextHopId, Adjacency) {
+    let flow = || flow_hash(frame, tables.snapshot.hash_seed);
+    tables.fib.next_hops.adjacency(next_hop, flow)
+}
+
+/// How a packet fits into the way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Leaving {
+    Whole,
+    InPieces,
+}
+
+/// Hop limit, then length: a packet gets one error, and time exceeded comes first.
+fn may_leave(frame: &Frame, packet: Packet, adjacency: &Adjacency) -> Step<Leaving> {
+    if packet.hops_left <= 1 {
+        return Break(Verdict::Refuse(Refusal::TimeExceeded));
+    }
+    if packet.scope_ends {
+        return Break(Verdict::Refuse(Refusal::BeyondScope));
+    }
+    if frame.len() - ethernet::HEADER <= usize::from(adjacency.mtu) {
+        return Continue(Leaving::Whole);
+    }
+    if packet.may_fragment {
+        return Continue(Leaving::InPieces);
+    }
+    Break(Verdict::Refuse(Refusal::TooBig { mtu: adjacency.mtu }))
+}
+
+#[inline]
+fn send(
+    frame: &mut Frame,
+    packet: Packet,
+    leaf: NextHopId,
+    adjacency: &Adjacency,
+    leaving: Leaving,
+    tables: &Tables,
+) -> Verdict {
+    let header = &mut frame.bytes_mut()[ethernet::HEADER..];
+    let left = match packet.destination {
+        IpAddr::V4(_) => ipv4::decrement_ttl(header),
+        IpAddr::V6(_) => ipv6::decrement_hop_limit(header),
+    };
+    debug_assert!(left.is_some(), "may_leave() has looked");
+    match (address_to(frame, leaf, adjacency, tables), leaving) {
+        (Verdict::Transmit(port), Leaving::InPieces) => {
+            Verdict::Fragment { port, mtu: adjacency.mtu }
+        }
+        (verdict, _) => verdict,
+    }
+}
+
+/// Write the neighbour's MAC and ours, and note that this neighbour is in use.
+#[inline]
+fn address_to(
+    frame: &mut Frame,
+    leaf: NextHopId,
+    adjacency: &Adjacency,
+    tables: &Tables,
+) -> Verdict {
+    let Some(port) = PortId::new(usize::from(adjacency.port)) else {
+        return Verdict::Drop(DropReason::Internal);
+    };
+    frame.bytes_mut()[..adjacency.rewrite.len()].copy_from_slice(&adjacency.rewrite);
+    tables.fib.used.mark(leaf);
+    Verdict::Transmit(port)
+}
+
+fn hold(destination: IpAddr, leaf: NextHopId, adjacency: &Adjacency) -> Verdict {
+    let neighbour = (adjacency.kind() == AdjacencyKind::Glean).then_some(destination);
+    Verdict::Hold(Awaited { next_hop: leaf, neighbour })
+}
+
+fn black_hole(destination: IpAddr, tables: &Tables) -> DropReason {
+    match destination {
+        IpAddr::V4(address) if tables.snapshot.is_broadcast(address) => {
+            DropReason::DirectedBroadcast
+        }
+        _ => DropReason::Blackhole,
+    }
+}
+
+fn destination(frame: &Frame) -> Option<IpAddr> {
+    let packet = frame.bytes().get(ethernet::HEADER..)?;
+    match packet.first()? >> 4 {
+        4 => ipv4::View::new(packet).ok().map(|view| view.destination().into()),
+        6 => ipv6::View::new(packet).ok().map(|view| view.destination().into()),
+        _ => None,
+    }
+}
+
+/// RFC 2992: all packets of a flow take one path.
+fn flow_hash(frame: &Frame, seed: u32) -> u32 {
+    let packet = &frame.bytes()[ethernet::HEADER..];
+    let key = match packet.first().map(|octet| octet >> 4) {
+        Some(4) => ipv4::View::new(packet).ok().map(|view| FlowKey::of_ipv4(&view)),
+        _ => ipv6::View::new(packet).ok().map(|view| FlowKey::of_ipv6(&view)),
+    };
+    key.map_or(0, |key| key.hash(seed))
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if ipv6::is_link_local(address))
+}
+
+/// The interface by which a packet to `peer` would leave: an ICMP error's source is its address.
+pub(super) fn egress_port(peer: IpAddr, tables: &Tables) -> Option<PortId> {
+    let (_, adjacency) = tables.fib.next_hops.adjacency(route(peer, tables)?, || 0);
+    match adjacency.kind() {
+        AdjacencyKind::Forward | AdjacencyKind::Glean | AdjacencyKind::Incomplete => {
+            PortId::new(usize::from(adjacency.port))
+        }
+        _ => None,
+    }
+}
+
+/// The addresses of an error's two ends, for IPv4.
+pub(super) fn error_source4(peer: Ipv4Addr, tables: &Tables) -> Option<Ipv4Addr> {
+    let port = egress_port(IpAddr::V4(peer), tables)?;
+    let interface = tables.snapshot.interface(port)?;
+    let any = || tables.snapshot.present().find_map(|other| other.source4(peer));
+    interface.source4(peer).or_else(any)
+}
+
+/// The same for IPv6.
+pub(super) fn error_source6(
+    peer: Ipv6Addr,
+    arrived_by: PortId,
+    tables: &Tables,
+) -> Option<Ipv6Addr> {
+    let port =
+        if ipv6::is_link_local(peer) { arrived_by } else { egress_port(IpAddr::V6(peer), tables)? };
+    tables.snapshot.interface(port).map(|interface| interface.source6(peer))
+}

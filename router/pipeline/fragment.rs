@@ -1,0 +1,145 @@
+//! Fragmentation of IPv4 on the way out (RFC 791 3.2, RFC 1812 4.2.2.7).
+#![forbid(unsafe_code)]
+
+use crate::frame::{Frame, Pool};
+use crate::id::PortId;
+use crate::packet::{ethernet, ipv4, transport};
+
+use super::Outbox;
+use super::counters::PortCounters;
+use super::verdict::DropReason;
+
+/// Cut `frame`, an IPv4 packet ready to leave, into pieces of at most `mtu` octets and put them in
+/// the outbox. The frame itself becomes the first piece. If a chunk or the room for data is
+/// lacking, nothing leaves: a datagram with a hole is of no use.
+pub(super) fn split<'umem>(
+    mut frame: Frame<'umem>,
+    port: PortId,
+    mtu: u16,
+    counters: &PortCounters,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    if frame.unfinished_checksum() {
+        transport::finish(&mut frame.bytes_mut()[ethernet::HEADER..]);
+        frame.mark_unfinished(false);
+    }
+    let Some(plan) = Plan::of(&frame, mtu) else {
+        counters.drop(DropReason::TooBig);
+        return pool.give(frame);
+    };
+    if pool.free() < plan.pieces() - 1 {
+        counters.drop(DropReason::NoFrame);
+        return pool.give(frame);
+    }
+    let ports = frame.ingress();
+    let mut tail = arrayvec::ArrayVec::<Frame<'umem>, PIECES_MAX>::new();
+    for number in 1..plan.pieces() {
+        if let Some(mut piece) = plan.piece(number, &frame, ports, pool) {
+            piece.mark_unfinished(false);
+            tail.push(piece);
+        }
+    }
+    plan.first(&mut frame);
+    out.transmit(port, frame, counters, pool);
+    for piece in tail {
+        counters.originated.add(1);
+        out.transmit(port, piece, counters, pool);
+    }
+}
+
+/// A chunk holds less than 4096 octets, and a piece carries at least 8.
+const PIECES_MAX: usize = 512;
+
+/// How a datagram is cut.
+struct Plan {
+    /// The IPv4 header's length, options included.
+    header: usize,
+    /// Octets of data in all pieces but the last: a multiple of 8.
+    data: usize,
+    /// Octets of data in the whole datagram.
+    total: usize,
+    /// Where the datagram's data itself begins, if it is a fragment already; octets.
+    offset: usize,
+    more: bool,
+}
+
+impl Plan {
+    fn of(frame: &Frame, mtu: u16) -> Option<Self> {
+        let packet = ipv4::View::new(frame.bytes().get(ethernet::HEADER..)?).ok()?;
+        let header = packet.header_len();
+        let data = usize::from(mtu).checked_sub(header)? & !7;
+        let total = packet.total_len() - header;
+        let (offset, more) = (packet.fragment_offset(), packet.more_fragments());
+        let plan = (data > 0).then_some(Self { header, data, total, offset, more })?;
+        (plan.pieces() <= PIECES_MAX).then_some(plan)
+    }
+
+    fn pieces(&self) -> usize {
+        self.total.div_ceil(self.data)
+    }
+
+    /// Piece `number` (from 1) as a frame of its own: the header with those options that are to be
+    /// in every piece, and its share of the data.
+    fn piece<'umem>(
+        &self,
+        number: usize,
+        frame: &Frame,
+        ingress: PortId,
+        pool: &mut Pool<'umem>,
+    ) -> Option<Frame<'umem>> {
+        let start = number * self.data;
+        let share = self.data.min(self.total - start);
+        let payload = ethernet::HEADER + self.header;
+        let length = payload + share;
+        let mut piece = pool.copy_of(&frame.bytes()[..length], ingress).ok()?;
+        let bytes = piece.bytes_mut();
+        bytes[payload..].copy_from_slice(&frame.bytes()[payload + start..][..share]);
+        let last = number + 1 == self.pieces();
+        let header = &mut bytes[ethernet::HEADER..];
+        keep_copied_options(&mut header[ipv4::HEADER..self.header]);
+        self.place(header, self.header + share, self.offset + start, self.more || !last);
+        Some(piece)
+    }
+
+    /// Make the datagram its own first piece.
+    fn first(&self, frame: &mut Frame) {
+        let length = self.header + self.data.min(self.total);
+        frame.truncate(ethernet::HEADER + length);
+        let more = self.more || self.pieces() > 1;
+        self.place(&mut frame.bytes_mut()[ethernet::HEADER..], length, self.offset, more);
+    }
+
+    /// Say in a piece's header how long it is and where in the datagram it belongs.
+    fn place(&self, header: &mut [u8], total_len: usize, offset: usize, more: bool) {
+        #[expect(clippy::cast_possible_truncation, reason = "a datagram has at most 65535 octets")]
+        let (total_len, units) = (total_len as u16, (offset / 8) as u16);
+        header[2..4].copy_from_slice(&total_len.to_be_bytes());
+        let flags = if more { MORE_FRAGMENTS } else { 0 };
+        header[6..8].copy_from_slice(&(flags | units).to_be_bytes());
+        ipv4::write_checksum(&mut header[..self.header]);
+    }
+}
+
+const MORE_FRAGMENTS: u16 = 0x2000;
+
+/// RFC 791 3.1: an option whose copied flag is not set is in the first piece only; in the others
+/// no-operation takes its place, so that the header keeps its length.
+fn keep_copied_options(options: &mut [u8]) {
+    const COPIED: u8 = 0x80;
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    let mut at = 0;
+    while let Some(&kind) = options.get(at) {
+        let length = match kind {
+            END => return,
+            NO_OPERATION => 1,
+            _ => options.get(at + 1).map_or(0, |&length| usize::from(length)),
+        };
+        let Some(option) = options.get_mut(at..at + length).filter(|_| length > 0) else { return };
+        if kind & COPIED == 0 {
+            option.fill(NO_OPERATION);
+        }
+        at += length;
+    }
+}

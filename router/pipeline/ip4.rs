@@ -1,0 +1,124 @@
+//! IPv4 on its way in: RFC 1812 5.2.2 (validation), 5.3.7 (martians), 5.2.3 (local delivery).
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::ControlFlow::{Break, Continue};
+
+use crate::frame::Frame;
+use crate::packet::ethernet;
+use crate::packet::ipv4::{self, Malformed};
+use crate::packet::transport;
+use crate::table::interface::Interface;
+
+use super::link::{Arrival, Audience};
+use super::verdict::{DropReason, Step, Verdict};
+use super::{Packet, Tables};
+
+/// Check an IPv4 packet as far as that needs no route; what is for a group or for all ends here.
+pub(super) fn accept(
+    frame: &mut Frame,
+    interface: &Interface,
+    arrival: Arrival,
+    tables: &Tables,
+) -> Step<Packet> {
+    let view = match ipv4::View::new(&frame.bytes()[ethernet::HEADER..]) {
+        Ok(view) => view,
+        Err(fault) => return Break(Verdict::Drop(reason(fault))),
+    };
+    let (source, destination, total) = (view.source(), view.destination(), view.total_len());
+    let packet = Packet {
+        destination: IpAddr::V4(destination),
+        hops_left: view.ttl(),
+        may_fragment: !view.dont_fragment(),
+        scope_ends: false,
+    };
+    if total > usize::from(interface.mtu) {
+        return Break(Verdict::Drop(DropReason::FrameTooLong));
+    }
+    // Padding goes no further: what a sender left there is nobody's business (CVE-2003-0001).
+    frame.truncate(ethernet::HEADER + total);
+    check_source(source, tables)?;
+    local_groups(frame, destination, interface, arrival)?;
+    check_destination(destination)?;
+    // Nobody may speak for his link alone through a router (RFC 3927 7).
+    let beyond = source.is_link_local() || destination.is_link_local();
+    if beyond && !tables.snapshot.is_own4(destination) {
+        return Break(Verdict::Drop(DropReason::LinkLocal));
+    }
+    // RFC 1812 5.3.4: a unicast packet in a group's frame is not forwarded, and gets no answer.
+    // 0.0.0.0 speaks to groups only, as a DHCP client does.
+    if arrival.audience != Audience::Us {
+        return Break(Verdict::Drop(DropReason::BroadcastUnicast));
+    }
+    if source.octets()[0] == 0 {
+        return Break(Verdict::Drop(DropReason::SourceMartian));
+    }
+    note_unfinished(frame, interface);
+    Continue(packet)
+}
+
+/// A host behind a veth leaves its transport checksums to its "card".
+#[inline]
+pub(super) fn note_unfinished(frame: &mut Frame, interface: &Interface) {
+    if interface.unfinished_checksums {
+        let unfinished = transport::is_unfinished(&frame.bytes()[ethernet::HEADER..]).is_some();
+        frame.mark_unfinished(unfinished);
+    }
+}
+
+fn reason(fault: Malformed) -> DropReason {
+    match fault {
+        Malformed::Truncated => DropReason::Ipv4Truncated,
+        Malformed::Version => DropReason::Ipv4Version,
+        Malformed::HeaderLength => DropReason::Ipv4HeaderLength,
+        Malformed::TotalLength => DropReason::Ipv4TotalLength,
+        Malformed::Checksum => DropReason::Ipv4Checksum,
+    }
+}
+
+/// RFC 1812 5.3.7 and 4.2.3.1. Class E may pass, as Linux lets it; 0.0.0.0 is judged later.
+fn check_source(source: Ipv4Addr, tables: &Tables) -> Step {
+    if source.is_loopback()
+        || source.is_multicast()
+        || source.is_broadcast()
+        || tables.snapshot.is_broadcast(source)
+    {
+        return Break(Verdict::Drop(DropReason::SourceMartian));
+    }
+    if tables.snapshot.is_own4(source) {
+        return Break(Verdict::Drop(DropReason::SourceIsOurs));
+    }
+    Continue(())
+}
+
+/// Groups and broadcasts: to the kernel if it listens, else nowhere; never forwarded.
+fn local_groups(
+    frame: &mut Frame,
+    destination: Ipv4Addr,
+    interface: &Interface,
+    arrival: Arrival,
+) -> Step {
+    let for_all = destination.is_broadcast() || interface.is_broadcast(destination);
+    if !for_all && !destination.is_multicast() {
+        return Continue(());
+    }
+    Break(match arrival.audience {
+        Audience::Group if destination.is_multicast() => punt(frame, interface),
+        Audience::Broadcast if for_all => punt(frame, interface),
+        // Our own subnet's broadcast in a frame to us alone: RFC 1812 5.3.5.2 leaves it to us.
+        _ if for_all => Verdict::Drop(DropReason::DirectedBroadcast),
+        _ => Verdict::Drop(DropReason::Multicast),
+    })
+}
+
+fn punt(frame: &mut Frame, interface: &Interface) -> Verdict {
+    note_unfinished(frame, interface);
+    Verdict::Punt(frame.ingress())
+}
+
+fn check_destination(destination: Ipv4Addr) -> Step {
+    if destination.octets()[0] == 0 || destination.is_loopback() {
+        return Break(Verdict::Drop(DropReason::DestinationMartian));
+    }
+    Continue(())
+}

@@ -1,0 +1,127 @@
+//! IPv6 on its way in: RFC 8200 (header), RFC 4291 2.5 (addresses), RFC 4007 (scopes).
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::ControlFlow::{Break, Continue};
+
+use crate::frame::Frame;
+use crate::packet::ethernet::{self, MacAddress};
+use crate::packet::{icmpv6, ipv6, protocol};
+use crate::table::interface::Interface;
+
+use super::ip4::note_unfinished;
+use super::link::{Arrival, Audience};
+use super::verdict::{DropReason, Step, Verdict};
+use super::{Local, Packet, Tables, neighbour};
+
+/// Check an IPv6 packet as far as that needs no route; what is for a group or for this link's own
+/// address ends here, neighbour discovery included.
+pub(super) fn accept(
+    frame: &mut Frame,
+    interface: &Interface,
+    arrival: Arrival,
+    tables: &Tables,
+    local: &mut Local,
+) -> Step<Packet> {
+    let Ok(view) = ipv6::View::new(&frame.bytes()[ethernet::HEADER..]) else {
+        return Break(Verdict::Drop(DropReason::Ipv6Malformed));
+    };
+    let (source, destination, total) = (view.source(), view.destination(), view.total_len());
+    let discovery = is_discovery(&view);
+    let packet = Packet {
+        destination: IpAddr::V6(destination),
+        hops_left: view.hop_limit(),
+        may_fragment: false,
+        scope_ends: ipv6::is_link_local(source),
+    };
+    if total > usize::from(interface.mtu) {
+        return Break(Verdict::Drop(DropReason::FrameTooLong));
+    }
+    frame.truncate(ethernet::HEADER + total);
+    check_source(source, interface, tables)?;
+    if destination.is_multicast() {
+        return group(frame, destination, interface, arrival, discovery, tables, local);
+    }
+    check_destination(destination)?;
+    if arrival.audience != Audience::Us {
+        return Break(Verdict::Drop(DropReason::BroadcastUnicast));
+    }
+    if interface.has6(destination) && discovery {
+        return neighbour::discovery(frame, interface, tables, local);
+    }
+    note_unfinished(frame, interface);
+    if ipv6::is_link_local(destination) {
+        return link_local(frame, destination, interface);
+    }
+    if source.is_unspecified() {
+        return Break(Verdict::Drop(DropReason::SourceMartian));
+    }
+    Continue(packet)
+}
+
+/// Neighbour discovery that the router itself takes part in: solicitations and advertisements.
+fn is_discovery(packet: &ipv6::View) -> bool {
+    const SOLICITATION: u8 = icmpv6::Type::NeighbourSolicitation as u8;
+    const ADVERTISEMENT: u8 = icmpv6::Type::NeighbourAdvertisement as u8;
+    packet.next_header() == protocol::ICMPV6
+        && matches!(packet.payload().first(), Some(&(SOLICITATION | ADVERTISEMENT)))
+}
+
+/// RFC 4291 2.5.2, 2.5.3, 2.7; 2.5.5.2 (IPv4-mapped) is never on a wire.
+fn check_source(source: Ipv6Addr, interface: &Interface, tables: &Tables) -> Step {
+    if source.is_multicast() || source.is_loopback() || is_mapped(source) {
+        return Break(Verdict::Drop(DropReason::SourceMartian));
+    }
+    if source == interface.link_local || tables.snapshot.is_own6(source) {
+        return Break(Verdict::Drop(DropReason::SourceIsOurs));
+    }
+    Continue(())
+}
+
+fn check_destination(destination: Ipv6Addr) -> Step {
+    if destination.is_unspecified() || destination.is_loopback() || is_mapped(destination) {
+        return Break(Verdict::Drop(DropReason::DestinationMartian));
+    }
+    Continue(())
+}
+
+fn is_mapped(address: Ipv6Addr) -> bool {
+    address.to_ipv4_mapped().is_some()
+}
+
+/// A group that the kernel listens to, or the neighbour discovery of this link.
+fn group(
+    frame: &mut Frame,
+    destination: Ipv6Addr,
+    interface: &Interface,
+    arrival: Arrival,
+    discovery: bool,
+    tables: &Tables,
+    local: &mut Local,
+) -> Step<Packet> {
+    let heard = match arrival.audience {
+        Audience::Group => true,
+        // RFC 6085: a group's packet may come in a frame for us alone.
+        Audience::Us => interface.joined(MacAddress::for_ipv6_multicast(destination)),
+        Audience::Broadcast => false,
+    };
+    // RFC 4291 2.7: scopes 0 (reserved) and 1 (this interface) are never on a wire.
+    let on_wire = destination.octets()[1] & 0x0f > 1;
+    if !heard || !on_wire {
+        return Break(Verdict::Drop(DropReason::Multicast));
+    }
+    if discovery {
+        return neighbour::discovery(frame, interface, tables, local);
+    }
+    note_unfinished(frame, interface);
+    Break(Verdict::Punt(frame.ingress()))
+}
+
+/// RFC 4291 2.5.6: a link-local destination is ours on this link, or nobody's beyond it.
+fn link_local(frame: &Frame, destination: Ipv6Addr, interface: &Interface) -> Step<Packet> {
+    Break(if destination == interface.link_local {
+        Verdict::Punt(frame.ingress())
+    } else {
+        Verdict::Drop(DropReason::LinkLocal)
+    })
+}

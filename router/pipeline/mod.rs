@@ -1,0 +1,233 @@
+//! What a router does to a frame: pure, from bytes and tables to a verdict.
+//!
+//! [`journey`] is a packet's way from top to bottom. [`process`] is the same journey for a batch,
+//! cut where memory is waited for, so that the lookups of a batch overlap.
+//!
+//! Nothing here does I/O, blocks, allocates, reads a clock or takes a lock.
+#![forbid(unsafe_code)]
+
+pub mod counters;
+mod forward;
+mod fragment;
+mod icmp;
+mod ip4;
+mod ip6;
+pub mod kernel;
+mod link;
+mod neighbour;
+mod outbox;
+pub mod report;
+pub mod verdict;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::ops::ControlFlow::{Break, Continue};
+
+use arrayvec::ArrayVec;
+
+use crate::frame::{Frame, Pool};
+use crate::id::NextHopId;
+use crate::packet::ethernet::ether_type;
+use crate::table::Fib;
+use crate::table::interface::Snapshot;
+use crate::table::meter::{Meter, Nanos};
+use counters::WorkerCounters;
+pub use outbox::{Outbox, Place};
+use report::Report;
+use verdict::{DropReason, Step, Verdict};
+
+/// Most frames that are processed together. 64 keep their headers in the first-level cache.
+pub const BATCH: usize = 64;
+
+/// Frames that are processed together.
+pub type Batch<'umem> = ArrayVec<Frame<'umem>, BATCH>;
+
+/// What all workers share and nobody here writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    /// Routes, next hops, adjacencies: written in place by control while we read.
+    pub fib: &'a Fib,
+    /// Interfaces and their addresses: one version for the whole batch.
+    pub snapshot: &'a Snapshot,
+}
+
+/// What one worker alone owns.
+#[derive(Debug)]
+pub struct Local<'a> {
+    /// The time of this round.
+    pub now: Nanos,
+    /// What this worker counts.
+    pub counters: &'a WorkerCounters,
+    /// The budget of ICMP and ICMPv6 errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
+    pub icmp_errors: Meter,
+    /// The identification of the next IPv4 packet of our own.
+    pub ip_id: u16,
+    /// What is to be said to control after this round.
+    pub reports: ArrayVec<Report, REPORTS_MAX>,
+}
+
+/// Most reports of one round; more are counted as lost.
+pub const REPORTS_MAX: usize = 256;
+
+impl Local<'_> {
+    fn report(&mut self, report: Report) {
+        if self.reports.try_push(report).is_err() {
+            self.counters.mail_lost.add(1);
+        }
+    }
+}
+
+/// A packet that has passed every check that needs no route, and what is still to be asked of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Packet {
+    destination: IpAddr,
+    /// TTL or hop limit on arrival.
+    hops_left: u8,
+    /// IPv4 without DF.
+    may_fragment: bool,
+    /// Its source address is nobody's beyond its link (RFC 4007).
+    scope_ends: bool,
+}
+
+/// A packet's way through the router.
+pub fn journey(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<Infallible> {
+    let packet = ingress(frame, tables, local)?; //           our MAC, a whole header, no martian
+    let next_hop = route(packet.destination, tables); //      longest match
+    Break(forward::egress(frame, packet, next_hop, tables)) // adjacency: send, hold, punt, refuse
+}
+
+/// Everything that can be said of a packet before its route is known.
+fn ingress(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<Packet> {
+    let (interface, arrival) = link::accept(frame, tables)?;
+    match arrival.ether_type {
+        ether_type::IPV4 => ip4::accept(frame, interface, arrival, tables),
+        ether_type::IPV6 => ip6::accept(frame, interface, arrival, tables, local),
+        ether_type::ARP => neighbour::arp(frame, interface, tables, local),
+        ether_type::VLAN | ether_type::QINQ => Break(Verdict::Drop(DropReason::VlanUnknown)),
+        _ => Break(Verdict::Drop(DropReason::EtherTypeUnknown)),
+    }
+}
+
+fn route(destination: IpAddr, tables: &Tables) -> Option<NextHopId> {
+    match destination {
+        IpAddr::V4(destination) => tables.fib.v4.lookup(u32::from(destination)),
+        IpAddr::V6(destination) => tables.fib.v6.lookup(u128::from(destination)),
+    }
+}
+
+/// Take every frame of `batch` through its journey and put it where its verdict says.
+pub fn process<'umem>(
+    batch: &mut Batch<'umem>,
+    tables: &Tables,
+    local: &mut Local,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    let mut frames = Batch::new();
+    let mut packets = ArrayVec::<Packet, BATCH>::new();
+    for mut frame in batch.drain(..) {
+        count_arrival(&frame, local);
+        match ingress(&mut frame, tables, local) {
+            Continue(packet) => {
+                frames.push(frame);
+                packets.push(packet);
+            }
+            Break(verdict) => settle(frame, verdict, tables, local, pool, out),
+        }
+    }
+    let next_hops = route_all(&packets, tables);
+    for ((mut frame, packet), next_hop) in frames.drain(..).zip(packets).zip(next_hops) {
+        let verdict = forward::egress(&mut frame, packet, next_hop, tables);
+        settle(frame, verdict, tables, local, pool, out);
+    }
+}
+
+fn count_arrival(frame: &Frame, local: &Local) {
+    let counters = local.counters.port(frame.ingress());
+    counters.received.add(1);
+    counters.received_octets.add(frame.len() as u64);
+}
+
+/// The routes of a batch, looked up together: a miss in the cache is waited for in parallel.
+fn route_all(packets: &ArrayVec<Packet, BATCH>, tables: &Tables) -> [Option<NextHopId>; BATCH] {
+    let mut next_hops = [None; BATCH];
+    let (mut v4, mut place4) = (ArrayVec::<u32, BATCH>::new(), ArrayVec::<usize, BATCH>::new());
+    let (mut v6, mut place6) = (ArrayVec::<u128, BATCH>::new(), ArrayVec::<usize, BATCH>::new());
+    for (place, packet) in packets.iter().enumerate() {
+        match packet.destination {
+            IpAddr::V4(destination) => {
+                v4.push(u32::from(destination));
+                place4.push(place);
+            }
+            IpAddr::V6(destination) => {
+                v6.push(u128::from(destination));
+                place6.push(place);
+            }
+        }
+    }
+    let mut found = [None; BATCH];
+    tables.fib.v4.lookup_batch(&v4, &mut found[..v4.len()]);
+    place4.iter().zip(found).for_each(|(&place, hop)| next_hops[place] = hop);
+    tables.fib.v6.lookup_batch(&v6, &mut found[..v6.len()]);
+    place6.iter().zip(found).for_each(|(&place, hop)| next_hops[place] = hop);
+    next_hops
+}
+
+/// Take one frame again, after it has waited for its neighbour or was handed over by another
+/// worker: it has been counted as received already.
+pub fn resume<'umem>(
+    mut frame: Frame<'umem>,
+    tables: &Tables,
+    local: &mut Local,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    let verdict = if frame.is_own() {
+        forward::own(&mut frame, tables)
+    } else {
+        let Break(verdict) = journey(&mut frame, tables, local);
+        verdict
+    };
+    settle(frame, verdict, tables, local, pool, out);
+}
+
+/// Put a frame where its verdict says, and count what is counted.
+pub fn settle<'umem>(
+    mut frame: Frame<'umem>,
+    verdict: Verdict,
+    tables: &Tables,
+    local: &mut Local,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    let counters = local.counters.port(frame.ingress());
+    match verdict {
+        Verdict::Transmit(port) => out.transmit(port, frame, counters, pool),
+        Verdict::Fragment { port, mtu } => fragment::split(frame, port, mtu, counters, pool, out),
+        Verdict::Punt(port) => out.punt(port, frame, counters, pool),
+        Verdict::Hold(awaited) => out.hold(awaited, frame, counters, pool),
+        Verdict::Answer(port) => {
+            counters.absorbed.add(1);
+            counters.originated.add(1);
+            out.transmit(port, frame, counters, pool);
+        }
+        Verdict::Absorb => {
+            counters.absorbed.add(1);
+            pool.give(frame);
+        }
+        Verdict::Drop(reason) => {
+            counters.drop(reason);
+            pool.give(frame);
+        }
+        Verdict::Refuse(refusal) => {
+            counters.drop(refusal.reason());
+            if frame.is_own() || !icmp::answer(&mut frame, refusal, tables, local) {
+                return pool.give(frame);
+            }
+            counters.originated.add(1);
+            counters.icmp_errors.add(1);
+            let verdict = forward::own(&mut frame, tables);
+            settle(frame, verdict, tables, local, pool, out);
+        }
+    }
+}

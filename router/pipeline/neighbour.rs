@@ -1,0 +1,139 @@
+//! ARP (RFC 826) and neighbour discovery (RFC 4861) as they come off the wire.
+//!
+//! What asks for an address of ours is answered here, in the frame itself. What tells of a
+//! neighbour is reported to control, which owns the neighbour table. The rest goes to the kernel:
+//! it may have asked, or may hold an address that we do not know (keepalived's, say).
+#![forbid(unsafe_code)]
+
+use std::net::Ipv6Addr;
+use std::ops::ControlFlow::Break;
+
+use crate::frame::{Frame, NoRoom};
+use crate::packet::ndp::{self, Message, Solicitation, Station};
+use crate::packet::{arp, ethernet, ipv6};
+use crate::table::interface::Interface;
+
+use super::report::{Report, Said};
+use super::verdict::{DropReason, Step, Verdict};
+use super::{Local, Packet, Tables};
+
+/// An ARP packet.
+pub(super) fn arp(
+    frame: &mut Frame,
+    interface: &Interface,
+    tables: &Tables,
+    local: &mut Local,
+) -> Step<Packet> {
+    let Ok(view) = arp::View::new(&frame.bytes()[ethernet::HEADER..]) else {
+        return Break(Verdict::Drop(DropReason::ArpMalformed));
+    };
+    let packet = view.packet();
+    // RFC 1812 3.3.2: a reply that claims a broadcast or multicast address must not be believed.
+    if !packet.sender_mac.is_unicast() {
+        return Break(Verdict::Drop(DropReason::ArpMalformed));
+    }
+    let (sender, mac) = (packet.sender_address, packet.sender_mac);
+    let to_us = interface.has4(packet.target_address);
+    let for_us = match packet.operation {
+        arp::Operation::Request => to_us,
+        arp::Operation::Reply => ethernet::View::new(frame.bytes())
+            .is_some_and(|header| header.destination() == interface.mac),
+    };
+    let said = match packet.operation {
+        arp::Operation::Request => Said::ArpRequest { sender, mac, for_us },
+        arp::Operation::Reply => Said::ArpReply { sender, mac, for_us },
+    };
+    local.report(Report::Heard { port: frame.ingress(), said });
+    if tables.snapshot.is_own4(sender) {
+        return Break(Verdict::Drop(DropReason::SourceIsOurs));
+    }
+    if packet.operation == arp::Operation::Request && to_us {
+        return Break(answer_arp(frame, interface));
+    }
+    Break(Verdict::Punt(frame.ingress()))
+}
+
+fn answer_arp(frame: &mut Frame, interface: &Interface) -> Verdict {
+    let mut answer = [0; arp::FRAME];
+    let written = arp::View::new(&frame.bytes()[ethernet::HEADER..])
+        .ok()
+        .and_then(|request| arp::reply(&mut answer, interface.mac, &request));
+    match written.map(|length| replace(frame, &answer[..length])) {
+        Some(Ok(())) => Verdict::Answer(frame.ingress()),
+        _ => Verdict::Drop(DropReason::Internal),
+    }
+}
+
+/// A neighbour solicitation or advertisement that is for this link.
+pub(super) fn discovery(
+    frame: &mut Frame,
+    interface: &Interface,
+    tables: &Tables,
+    local: &mut Local,
+) -> Step<Packet> {
+    let message = ipv6::View::new(&frame.bytes()[ethernet::HEADER..])
+        .ok()
+        .and_then(|packet| Some((packet.source(), Message::parse(&packet).ok()?)));
+    let Some((source, message)) = message else {
+        return Break(Verdict::Drop(DropReason::NdpInvalid));
+    };
+    Break(match message {
+        Message::NeighbourSolicitation(asked) => solicited(frame, interface, source, asked, local),
+        Message::NeighbourAdvertisement(told) => {
+            let said = Said::Advertisement {
+                target: told.target,
+                mac: told.target_mac,
+                router: told.router,
+                solicited: told.solicited,
+                overrides: told.overrides,
+            };
+            local.report(Report::Heard { port: frame.ingress(), said });
+            if interface.has6(told.target) || tables.snapshot.is_own6(told.target) {
+                return Break(Verdict::Drop(DropReason::SourceIsOurs));
+            }
+            Verdict::Punt(frame.ingress())
+        }
+        _ => Verdict::Punt(frame.ingress()),
+    })
+}
+
+fn solicited(
+    frame: &mut Frame,
+    interface: &Interface,
+    source: Ipv6Addr,
+    asked: Solicitation,
+    local: &mut Local,
+) -> Verdict {
+    let for_us = interface.has6(asked.target);
+    let said = Said::Solicitation { source, mac: asked.source_mac, for_us };
+    local.report(Report::Heard { port: frame.ingress(), said });
+    if !for_us {
+        return Verdict::Punt(frame.ingress());
+    }
+    let Some(header) = ethernet::View::new(frame.bytes()) else {
+        return Verdict::Drop(DropReason::Internal);
+    };
+    let we = Station { mac: interface.mac, address: asked.target };
+    let asker = Station { mac: asked.source_mac.unwrap_or(header.source()), address: source };
+    let mut answer = [0; ndp::FRAME_MAX];
+    // RFC 4861 7.2.4: an answer to duplicate address detection goes to all nodes.
+    let written = if source.is_unspecified() {
+        ndp::announce(&mut answer, we, true)
+    } else {
+        ndp::advertise(&mut answer, we, asker, true)
+    };
+    match written.map(|length| replace(frame, &answer[..length])) {
+        Some(Ok(())) => Verdict::Answer(frame.ingress()),
+        _ => Verdict::Drop(DropReason::Internal),
+    }
+}
+
+/// Put `answer` in the place of what the frame holds. It may be longer: a solicitation can lack
+/// the option that its answer has.
+fn replace(frame: &mut Frame, answer: &[u8]) -> Result<(), NoRoom> {
+    let missing = answer.len().saturating_sub(frame.len());
+    frame.prepend(u16::try_from(missing).map_err(|_| NoRoom)?)?;
+    frame.truncate(answer.len());
+    frame.bytes_mut().copy_from_slice(answer);
+    Ok(())
+}
