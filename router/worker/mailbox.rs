@@ -1,0 +1,123 @@
+//! The two bounded rings between a worker and control, and the bells that wake who sleeps.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use crossbeam::queue::ArrayQueue;
+
+use super::handover::Handover;
+use crate::id::PortId;
+use crate::io::event::Bell;
+use crate::io::{tap, xsk};
+use crate::pipeline::report::Report;
+use crate::pipeline::verdict::Awaited;
+
+/// Longest frame that control has a worker send: ARP, and neighbour discovery with one option.
+pub const SEND_MAX: usize = 128;
+
+/// A small frame that control made.
+pub type SmallFrame = ArrayVec<u8, SEND_MAX>;
+
+/// What control tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// A port is there: take its queues.
+    Attach(Box<Attachment>),
+    /// A port is gone or going: close its sockets and take the chunks back.
+    Detach(PortId),
+    /// Send this frame by this port.
+    Send(PortId, SmallFrame),
+    /// The neighbour's MAC is known and in the tables: what waited may go on.
+    Release(Awaited),
+    /// The neighbour does not answer: what waited is refused.
+    Fail(Awaited),
+    /// Finish what is in hand and end.
+    Stop,
+}
+
+/// What a worker gets of a port.
+#[derive(Debug)]
+pub struct Attachment {
+    /// The port.
+    pub port: PortId,
+    /// How frames leave by the port.
+    pub egress: Egress,
+}
+
+/// How a worker's frames leave by a port.
+#[derive(Debug)]
+pub enum Egress {
+    /// By queues of its own; frames come in by them, too.
+    Own {
+        /// One socket for each queue that the worker owns, at least one.
+        sockets: Vec<xsk::Socket>,
+        /// The worker's queue of the port's tap.
+        tap: tap::Queue,
+    },
+    /// The port has fewer queues than there are workers: another worker sends for this one.
+    Through(Arc<Handover>),
+}
+
+/// What a worker tells control.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mail {
+    /// Something about a neighbour.
+    Report(Report),
+    /// The sockets of this port are closed.
+    Detached(PortId),
+}
+
+/// Reports that may wait for control; more are lost and counted.
+const MAIL_MAX: usize = 4096;
+/// Commands that may wait for the worker; control waits for room.
+const COMMANDS_MAX: usize = 4096;
+
+/// The mailbox of one worker, shared by it and control.
+#[derive(Debug)]
+pub struct Mailbox {
+    commands: ArrayQueue<Command>,
+    mail: ArrayQueue<Mail>,
+    /// Wakes the worker.
+    pub worker_bell: Bell,
+    /// Wakes control: one bell for all workers.
+    pub control_bell: Arc<Bell>,
+}
+
+impl Mailbox {
+    /// An empty mailbox.
+    pub fn new(control_bell: Arc<Bell>) -> io::Result<Self> {
+        Ok(Self {
+            commands: ArrayQueue::new(COMMANDS_MAX),
+            mail: ArrayQueue::new(MAIL_MAX),
+            worker_bell: Bell::new()?,
+            control_bell,
+        })
+    }
+
+    /// Control: tell the worker.
+    ///
+    /// # Errors
+    /// Gives the command back if the ring is full: the worker is stuck or far behind.
+    pub fn command(&self, command: Command) -> Result<(), Command> {
+        self.commands.push(command)?;
+        self.worker_bell.ring();
+        Ok(())
+    }
+
+    /// Control: what the worker said.
+    pub fn read(&self) -> Option<Mail> {
+        self.mail.pop()
+    }
+
+    /// Worker: the next command.
+    pub fn next_command(&self) -> Option<Command> {
+        self.commands.pop()
+    }
+
+    /// Worker: tell control, who is woken by the bell once all is said. False if the ring is full.
+    pub fn say(&self, mail: Mail) -> bool {
+        self.mail.push(mail).is_ok()
+    }
+}
