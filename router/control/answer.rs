@@ -1,0 +1,201 @@
+//! What the router says of itself: from its state to the rows of [`super::view`].
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::neighbour::Neighbour;
+use super::request::Question;
+use super::rib::{Action, Origin, adjacency_name, kind_name};
+use super::{Router, view};
+use crate::config::{NextHop, RouteAction};
+use crate::id::PortId;
+use crate::pipeline::counters::PortCounters;
+use crate::pipeline::verdict::DropReason;
+
+impl Router {
+    /// The answer to a question, as JSON.
+    pub(super) fn answer(&self, question: &Question) -> Value {
+        let value = match question {
+            Question::Ports => serde_json::to_value(self.show_ports()),
+            Question::Routes => serde_json::to_value(self.show_routes()),
+            Question::Lookup(address) => serde_json::to_value(self.show_lookup(*address)),
+            Question::Neighbours => serde_json::to_value(self.show_neighbours()),
+            Question::Counters => serde_json::to_value(self.show_counters()),
+            Question::Drops => serde_json::to_value(self.show_drops()),
+            Question::Workers => serde_json::to_value(self.show_workers()),
+            Question::Tables => serde_json::to_value(self.show_tables()),
+        };
+        value.unwrap_or_else(|error| unreachable!("plain structs become JSON: {error}"))
+    }
+
+    fn show_ports(&self) -> Vec<view::Port> {
+        self.ports.iter().map(super::port::Port::view).collect()
+    }
+
+    fn show_routes(&self) -> Vec<view::Route> {
+        self.rib.best().map(|(to, origin, action)| self.route(to, origin, action)).collect()
+    }
+
+    fn route(&self, to: IpNet, origin: Origin, action: &Action) -> view::Route {
+        let next_hops: Vec<_> = match action {
+            Action::Configured(RouteAction::Via(via)) => {
+                via.iter().map(|n| self.next_hop(n)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let port = match action {
+            Action::Connected(port) => Some(self.port_name(*port)),
+            _ => next_hops.first().map(|next| next.port.clone()),
+        };
+        view::Route {
+            to: to.to_string(),
+            via: next_hops.first().map(|next| next.via.clone()),
+            port,
+            origin: origin.name().to_owned(),
+            kind: kind_name(action).to_owned(),
+            next_hops,
+        }
+    }
+
+    fn next_hop(&self, next: &NextHop) -> view::NextHop {
+        let neighbour = self.neighbour(next.port, next.via);
+        view::NextHop {
+            via: next.via.to_string(),
+            port: self.port_name(next.port),
+            weight: next.weight,
+            mac: neighbour.and_then(|n| n.mac).map(|mac| mac.to_string()),
+            state: neighbour.map(|n| n.state.to_string()),
+        }
+    }
+
+    fn show_lookup(&self, address: IpAddr) -> view::Lookup {
+        let found = self.rib.lookup(address);
+        let gateway = match found {
+            Some((_, _, Action::Connected(port))) => Some((*port, address)),
+            Some((_, _, Action::Configured(RouteAction::Via(via)))) => {
+                via.first().map(|next| (next.port, next.via))
+            }
+            _ => None,
+        };
+        let neighbour = gateway.and_then(|(port, address)| self.neighbour(port, address));
+        let hop = match address {
+            IpAddr::V4(address) => self.fib.fib().v4.lookup(address.into()),
+            IpAddr::V6(address) => self.fib.fib().v6.lookup(address.into()),
+        };
+        let adjacency = hop.map(|hop| self.fib.fib().next_hops.adjacency(hop, || 0).1.kind());
+        view::Lookup {
+            address: address.to_string(),
+            route: found.map(|(to, origin, action)| self.route(to, origin, action)),
+            neighbour: gateway.map(|(_, address)| address.to_string()),
+            mac: neighbour.and_then(|n| n.mac).map(|mac| mac.to_string()),
+            state: neighbour.map(|n| n.state.to_string()),
+            adjacency: adjacency.map(|kind| adjacency_name(kind).to_owned()),
+        }
+    }
+
+    fn neighbour(&self, port: PortId, address: IpAddr) -> Option<Neighbour> {
+        self.neighbours.get(port, address, self.now())
+    }
+
+    fn show_neighbours(&self) -> Vec<view::Neighbour> {
+        let row = |neighbour: Neighbour| view::Neighbour {
+            address: neighbour.address.to_string(),
+            mac: neighbour.mac.map(|mac| mac.to_string()),
+            port: self.port_name(neighbour.port),
+            state: neighbour.state.to_string(),
+            age_s: neighbour.age.as_secs(),
+            router: neighbour.router,
+        };
+        self.neighbours.iter(self.now()).map(row).collect()
+    }
+
+    fn show_counters(&self) -> Vec<view::Counters> {
+        self.ports
+            .iter()
+            .map(|port| {
+                let mut row = view::Counters {
+                    port: port.name().to_owned(),
+                    dropped: 0,
+                    passed: port.passed(),
+                    counters: BTreeMap::new(),
+                };
+                for counters in self.counters_of(port.id()) {
+                    row.dropped += counters.dropped_in_all();
+                    for (name, value) in counters.named() {
+                        let sum = row.counters.entry(name.to_owned()).or_default();
+                        *sum = sum.wrapping_add(value);
+                    }
+                }
+                row
+            })
+            .collect()
+    }
+
+    fn show_drops(&self) -> Vec<view::Drop> {
+        let mut rows = Vec::new();
+        for port in &self.ports {
+            for &reason in DropReason::ALL {
+                let of_worker = |counters: &PortCounters| counters.dropped[reason.index()].get();
+                let packets = self.counters_of(port.id()).map(of_worker).sum();
+                if packets > 0 {
+                    rows.push(view::Drop {
+                        port: port.name().to_owned(),
+                        reason: reason.name().to_owned(),
+                        packets,
+                        meaning: reason.meaning().to_owned(),
+                        mend: reason.mend().to_owned(),
+                    });
+                }
+            }
+        }
+        rows
+    }
+
+    fn show_tables(&self) -> Vec<view::Table> {
+        let usage = self.fib.usage();
+        let row = |(table, used, limit): (&str, u64, u64)| view::Table {
+            table: table.to_owned(),
+            used,
+            limit,
+            refused: 0,
+        };
+        usage.rows().into_iter().map(row).collect()
+    }
+
+    /// What each worker counts at one port.
+    fn counters_of(&self, port: PortId) -> impl Iterator<Item = &PortCounters> {
+        self.workers.iter().map(move |worker| worker.counters.port(port))
+    }
+
+    fn show_workers(&self) -> Vec<view::Worker> {
+        let row = |(number, worker): (usize, &super::workers::Handle)| {
+            let (counters, ledger) = (&worker.counters, &worker.counters.ledger);
+            view::Worker {
+                worker: number,
+                core: worker.core,
+                rounds: counters.rounds.get(),
+                idle_rounds: counters.idle_rounds.get(),
+                sleeps: counters.sleeps.get(),
+                mail_lost: counters.mail_lost.get(),
+                invalid_descriptors: counters.invalid_descriptors.get(),
+                umem: view::Umem {
+                    free: ledger.free.get(),
+                    receive: ledger.receive.get(),
+                    transmit: ledger.transmit.get(),
+                    held: ledger.held.get(),
+                    queued: ledger.queued.get(),
+                    total: ledger.total.get(),
+                },
+            }
+        };
+        self.workers.iter().enumerate().map(row).collect()
+    }
+
+    fn port_name(&self, port: PortId) -> String {
+        self.ports.get(port.index()).map_or_else(String::new, |port| port.name().to_owned())
+    }
+}

@@ -1,0 +1,220 @@
+//! Next hops of neighbours: what stands between a route and a MAC.
+//!
+//! A gateway has one next hop however many routes lead through it; a host on a connected subnet
+//! has one, and a host route, while its MAC is known. A new MAC is one store.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::rib::{Rib, erase, write};
+use crate::id::{NextHopId, PortId};
+use crate::packet::ethernet::MacAddress;
+use crate::pipeline::verdict::Awaited;
+use crate::table::{Adjacency, AdjacencyKind, FibWriter, TableFull};
+
+/// What every adjacency of a port has in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Egress {
+    /// The card.
+    pub ifindex: u32,
+    /// The port's own MAC.
+    pub mac: MacAddress,
+    /// Largest IP packet, in octets.
+    pub mtu: u16,
+}
+
+#[derive(Debug)]
+struct Hop {
+    id: NextHopId,
+    /// Routes that lead through this neighbour.
+    routes: usize,
+    mac: Option<MacAddress>,
+    /// The neighbour's own route is in the FIB.
+    host_route: bool,
+}
+
+/// The next hops of everything that has one.
+#[derive(Debug)]
+pub struct Hops {
+    /// For the router itself.
+    pub receive: NextHopId,
+    /// Dropped in silence.
+    pub blackhole: NextHopId,
+    /// Dropped, and the sender told.
+    pub unreachable: NextHopId,
+    /// Dropped, and the sender told that it is forbidden.
+    pub prohibit: NextHopId,
+    gleans: Vec<NextHopId>,
+    egress: Vec<Egress>,
+    neighbours: HashMap<(PortId, IpAddr), Hop>,
+    by_id: HashMap<NextHopId, (PortId, IpAddr)>,
+}
+
+impl Hops {
+    /// The next hops that are always there: one of each kind, and one for each port.
+    pub fn new(egress: Vec<Egress>, fib: &mut FibWriter) -> Result<Self, TableFull> {
+        let mut plain = |kind| fib.allocate(Adjacency::plain(kind));
+        let receive = plain(AdjacencyKind::Receive)?;
+        let blackhole = plain(AdjacencyKind::Blackhole)?;
+        let unreachable = plain(AdjacencyKind::Unreachable)?;
+        let prohibit = plain(AdjacencyKind::Prohibit)?;
+        let glean = |(number, egress): (usize, &Egress)| {
+            let port = PortId::new(number).ok_or(TableFull)?;
+            fib.allocate(unresolved(AdjacencyKind::Glean, port, egress))
+        };
+        let gleans = egress.iter().enumerate().map(glean).collect::<Result<_, _>>()?;
+        Ok(Self {
+            receive,
+            blackhole,
+            unreachable,
+            prohibit,
+            gleans,
+            egress,
+            neighbours: HashMap::new(),
+            by_id: HashMap::new(),
+        })
+    }
+
+    /// The next hop of the subnets of `port`.
+    pub fn glean(&self, port: PortId) -> NextHopId {
+        self.gleans[port.index()]
+    }
+
+    /// The port has another card, MAC or MTU: every adjacency of it is written anew.
+    pub fn set_egress(&mut self, port: PortId, egress: Egress, fib: &mut FibWriter) {
+        self.egress[port.index()] = egress;
+        fib.set(self.glean(port), unresolved(AdjacencyKind::Glean, port, &egress));
+        for ((at, _), hop) in self.neighbours.iter().filter(|((at, _), _)| *at == port) {
+            fib.set(hop.id, adjacency(*at, hop.mac, &egress));
+        }
+    }
+
+    /// The next hop of a gateway, for one more route.
+    pub fn use_gateway(
+        &mut self,
+        port: PortId,
+        gateway: IpAddr,
+        fib: &mut FibWriter,
+    ) -> Result<NextHopId, TableFull> {
+        let hop = self.hop(port, gateway, fib)?;
+        hop.routes += 1;
+        Ok(hop.id)
+    }
+
+    /// One route less leads through this gateway.
+    pub fn release_gateway(&mut self, port: PortId, gateway: IpAddr, fib: &mut FibWriter) {
+        if let Some(hop) = self.neighbours.get_mut(&(port, gateway)) {
+            hop.routes = hop.routes.saturating_sub(1);
+        }
+        self.forget_unused(port, gateway, fib);
+    }
+
+    /// A neighbour's MAC is known, or is another one.
+    ///
+    /// # Errors
+    /// [`TableFull`]: it stays unknown to the workers.
+    pub fn install(
+        &mut self,
+        port: PortId,
+        address: IpAddr,
+        mac: MacAddress,
+        rib: &Rib,
+        fib: &mut FibWriter,
+    ) -> Result<(), TableFull> {
+        let egress = self.egress[port.index()];
+        let hop = self.hop(port, address, fib)?;
+        hop.mac = Some(mac);
+        fib.set(hop.id, adjacency(port, Some(mac), &egress));
+        let to = IpNet::from(address);
+        // A link-local neighbour is not routed to, and a configured host route stays in force.
+        if !hop.host_route && !is_link_local(address) && !rib.contains(to) {
+            write(fib, to, hop.id)?;
+            hop.host_route = true;
+        }
+        Ok(())
+    }
+
+    /// A neighbour's MAC is not known any more.
+    pub fn withdraw(&mut self, port: PortId, address: IpAddr, rib: &Rib, fib: &mut FibWriter) {
+        let egress = self.egress[port.index()];
+        if let Some(hop) = self.neighbours.get_mut(&(port, address)) {
+            hop.mac = None;
+            if std::mem::take(&mut hop.host_route) && !rib.contains(IpNet::from(address)) {
+                erase(fib, IpNet::from(address));
+            }
+            fib.set(hop.id, adjacency(port, None, &egress));
+        }
+        self.forget_unused(port, address, fib);
+    }
+
+    /// Under which names frames may wait for this neighbour.
+    pub fn awaited(&self, port: PortId, address: IpAddr) -> impl Iterator<Item = Awaited> {
+        let on_link = Awaited { next_hop: self.glean(port), neighbour: Some(address) };
+        let gateway = self.neighbours.get(&(port, address));
+        let gateway = gateway.map(|hop| Awaited { next_hop: hop.id, neighbour: None });
+        std::iter::once(on_link).chain(gateway)
+    }
+
+    /// Whose MAC is awaited.
+    pub fn neighbour_of(&self, awaited: Awaited) -> Option<(PortId, IpAddr)> {
+        match awaited.neighbour {
+            None => self.by_id.get(&awaited.next_hop).copied(),
+            Some(address) => {
+                let number = self.gleans.iter().position(|&glean| glean == awaited.next_hop)?;
+                Some((PortId::new(number)?, address))
+            }
+        }
+    }
+
+    /// Neighbours that packets were sent to since the last call.
+    pub fn used(&self, fib: &FibWriter) -> Vec<(PortId, IpAddr)> {
+        let used = |(_, hop): &(&(PortId, IpAddr), &Hop)| fib.take_used(hop.id);
+        self.neighbours.iter().filter(used).map(|(key, _)| *key).collect()
+    }
+
+    fn hop(
+        &mut self,
+        port: PortId,
+        address: IpAddr,
+        fib: &mut FibWriter,
+    ) -> Result<&mut Hop, TableFull> {
+        let key = (port, address);
+        if !self.neighbours.contains_key(&key) {
+            let id = fib.allocate(adjacency(port, None, &self.egress[port.index()]))?;
+            self.by_id.insert(id, key);
+            let hop = Hop { id, routes: 0, mac: None, host_route: false };
+            self.neighbours.insert(key, hop);
+        }
+        self.neighbours.get_mut(&key).ok_or(TableFull)
+    }
+
+    fn forget_unused(&mut self, port: PortId, address: IpAddr, fib: &mut FibWriter) {
+        let unused = |hop: &&mut Hop| hop.routes == 0 && hop.mac.is_none();
+        if let Some(hop) = self.neighbours.get_mut(&(port, address)).filter(unused) {
+            let id = hop.id;
+            fib.release(id);
+            self.by_id.remove(&id);
+            self.neighbours.remove(&(port, address));
+        }
+    }
+}
+
+fn adjacency(port: PortId, mac: Option<MacAddress>, egress: &Egress) -> Adjacency {
+    match mac {
+        None => unresolved(AdjacencyKind::Incomplete, port, egress),
+        Some(mac) => {
+            Adjacency::forward(port, egress.ifindex, egress.mtu, mac.octets(), egress.mac.octets())
+        }
+    }
+}
+
+fn unresolved(kind: AdjacencyKind, port: PortId, egress: &Egress) -> Adjacency {
+    Adjacency::unresolved(kind, port, egress.ifindex, egress.mtu)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}

@@ -1,0 +1,154 @@
+//! What the workers heard, to the neighbour table; what the table wants, to tables and workers.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+
+use super::Router;
+use super::neighbour::{Action, Heard, Message, Wanted};
+use super::speak;
+use crate::id::PortId;
+use crate::packet::ethernet::MacAddress;
+use crate::pipeline::report::{Report, Said};
+use crate::pipeline::verdict::Awaited;
+use crate::worker::{Command, Mail, SmallFrame};
+
+impl Router {
+    /// Read everything that the workers have said.
+    pub(super) fn read_mail(&mut self) {
+        // The bell is silenced before the mail is read, or a ring in between would be lost.
+        while matches!(self.bell.try_read(&mut [0; 64]), Ok(64)) {}
+        for worker in 0..self.workers.len() {
+            while let Some(mail) = self.workers[worker].mailbox.read() {
+                match mail {
+                    Mail::Report(report) => self.learn(report),
+                    Mail::Detached(port) => self.ports[port.index()].queues_closed(),
+                }
+            }
+        }
+        self.act();
+    }
+
+    fn learn(&mut self, report: Report) {
+        let now = self.now();
+        match report {
+            Report::Wanted(awaited) => self.want(awaited),
+            Report::AskedByKernel { port, address } => {
+                self.neighbours.wanted_by_kernel(port, address, now, &mut self.actions);
+            }
+            Report::Heard { port, said } => {
+                if let Some(heard) = self.heard(port, said) {
+                    self.neighbours.heard(&heard, now, &mut self.actions);
+                }
+            }
+        }
+    }
+
+    /// Packets wait for a neighbour.
+    fn want(&mut self, awaited: Awaited) {
+        let Some((port, address)) = self.hops.neighbour_of(awaited) else {
+            return self.tell_all(|| Command::Fail(awaited));
+        };
+        let now = self.now();
+        match self.neighbours.wanted(port, address, now, &mut self.actions) {
+            Wanted::Resolving => {}
+            // Known by now, or its route was lost to a full table: once more.
+            Wanted::Usable(mac) => self.install(port, address, mac),
+            Wanted::Unreachable | Wanted::Refused => self.tell_all(|| Command::Fail(awaited)),
+        }
+    }
+
+    /// What was said, in the neighbour table's terms.
+    fn heard(&self, port: PortId, said: Said) -> Option<Heard> {
+        let snapshot = self.snapshot.load();
+        let interface = snapshot.interface(port)?;
+        let (address, mac, message): (IpAddr, _, _) = match said {
+            Said::ArpRequest { sender, mac, for_us } => {
+                (sender.into(), Some(mac), Message::ArpRequest { for_us })
+            }
+            Said::ArpReply { sender, mac, for_us } => {
+                (sender.into(), Some(mac), Message::ArpReply { to_us: for_us })
+            }
+            Said::Solicitation { source, mac, for_us } => {
+                (source.into(), mac, Message::Solicitation { for_us })
+            }
+            Said::Advertisement { target, mac, router, solicited, overrides } => {
+                (target.into(), mac, Message::Advertisement { router, solicited, overrides })
+            }
+        };
+        let (on_link, ours) = match address {
+            IpAddr::V4(address) => (interface.on_link4(address), snapshot.is_own4(address)),
+            IpAddr::V6(address) => {
+                (interface.on_link6(address), interface.has6(address) || snapshot.is_own6(address))
+            }
+        };
+        Some(Heard { port, address, mac, message, on_link, ours })
+    }
+
+    /// Do everything that the neighbour table wants done.
+    pub(super) fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            self.do_one(action);
+        }
+        self.actions = actions;
+    }
+
+    fn do_one(&mut self, action: Action) {
+        match action {
+            Action::SendSolicitation { port, target, to } => {
+                let snapshot = self.snapshot.load_full();
+                let interface = snapshot.interface(port);
+                self.send(port, interface.and_then(|i| speak::solicitation(i, target, to)));
+            }
+            Action::Install { port, address, mac, .. } => self.install(port, address, mac),
+            Action::Withdraw { port, address } => {
+                self.hops.withdraw(port, address, &self.rib, &mut self.fib);
+            }
+            Action::Unresolvable { port, address } => {
+                for awaited in self.hops.awaited(port, address) {
+                    self.tell_all(|| Command::Fail(awaited));
+                }
+            }
+            Action::AnswerKernel { port, address, mac } => {
+                let snapshot = self.snapshot.load_full();
+                let interface = snapshot.interface(port);
+                let answer = interface.and_then(|i| speak::answer_to_kernel(i, address, mac));
+                self.ports[port.index()].tell_kernel(answer);
+            }
+            Action::Defend { port, address, claimant } => self.defend(port, address, claimant),
+        }
+    }
+
+    /// A neighbour's MAC is known: into the tables, and on with what waited.
+    fn install(&mut self, port: PortId, address: IpAddr, mac: MacAddress) {
+        if let Err(full) = self.hops.install(port, address, mac, &self.rib, &mut self.fib) {
+            tracing::warn!("neighbour {address}: {full}; raise the budget in [tables]");
+        }
+        for awaited in self.hops.awaited(port, address) {
+            self.tell_all(|| Command::Release(awaited));
+        }
+    }
+
+    /// Somebody else uses an address of ours (RFC 5227 2.4 (b)).
+    fn defend(&self, port: PortId, address: IpAddr, claimant: MacAddress) {
+        let name = self.ports[port.index()].name();
+        tracing::warn!("port {name}: {claimant} uses our address {address}; find and stop it");
+        let snapshot = self.snapshot.load();
+        let interface = snapshot.interface(port);
+        self.send(port, interface.and_then(|i| speak::announcement(i, address)));
+    }
+
+    /// Have a worker that has a queue of the port send a frame.
+    pub(super) fn send(&self, port: PortId, frame: Option<SmallFrame>) {
+        if let (Some(frame), Some(worker)) = (frame, self.ports[port.index()].sender()) {
+            self.workers[worker].tell(Command::Send(port, frame));
+        }
+    }
+
+    /// The same command to every worker.
+    pub(super) fn tell_all(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            worker.tell(command());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The truth about the router, and its only writer: one thread, one loop over what happens.
+//!
+//! Everything that decides is a function of (state, event, now) and is tested without sockets:
+//! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; [`start`] makes what
+//! it needs, [`port`] attaches and detaches cards, [`answer`] shows it.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod attach;
+pub mod hops;
+mod learn;
+pub mod neighbour;
+pub mod netlink;
+pub mod port;
+pub mod request;
+pub mod rib;
+mod speak;
+mod start;
+pub mod view;
+pub mod workers;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::Config;
+use crate::table::FibWriter;
+use crate::table::interface::Snapshot;
+use crate::table::meter::Nanos;
+use crate::table::publish::Epochs;
+use hops::Hops;
+use neighbour::{Action, Neighbours};
+use netlink::Netlink;
+use netlink::monitor::LinkMonitor;
+use port::Port;
+use request::Request;
+use rib::Rib;
+pub use start::StartError;
+use workers::Handle;
+
+/// Housekeeping: neighbours in use, groups joined, cards that came back, table space.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// A running router.
+#[derive(Debug)]
+pub struct Router {
+    config: Config,
+    start: Instant,
+    epochs: Arc<Epochs>,
+    fib: FibWriter,
+    rib: Rib,
+    hops: Hops,
+    neighbours: Neighbours,
+    /// What the neighbour table wants done; empty between two events.
+    actions: Vec<Action>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Snapshots that a worker may still be reading: freed here, never by a worker.
+    retired: Vec<(Arc<Snapshot>, crate::table::publish::Epoch)>,
+    ports: Vec<Port>,
+    // After `ports`: sockets and programs go before the workers' memory does.
+    workers: Vec<Handle>,
+    netlink: Netlink,
+    links: LinkMonitor,
+    /// Becomes readable when a worker has said something.
+    bell: UnixStream,
+    requests: mpsc::Receiver<Request>,
+}
+
+impl Router {
+    /// The time that everybody in this router means.
+    fn now(&self) -> Nanos {
+        Nanos::from(self.start.elapsed())
+    }
+
+    /// Be the router until `stop` is ready, then leave the machine as it was found.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let deadline = self.neighbours.next_deadline();
+            let timer = tokio::time::sleep(deadline.unwrap_or(Nanos::MAX).since(self.now()));
+            tokio::select! {
+                () = &mut stop => break,
+                _ = self.bell.readable() => self.read_mail(),
+                Some(request) = self.requests.recv() => {
+                    // Whoever asked may have gone away.
+                    let _ = request.answer.send(self.answer(&request.question));
+                }
+                event = self.links.next() => self.link_changed(event).await,
+                () = timer, if deadline.is_some() => self.tick(),
+                _ = housekeeping.tick() => self.keep_house().await,
+            }
+        }
+        self.stop().await;
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        self.neighbours.tick(now, &mut self.actions);
+        self.act();
+    }
+
+    async fn keep_house(&mut self) {
+        let now = self.now();
+        for (port, address) in self.hops.used(&self.fib) {
+            self.neighbours.used(port, address, now);
+        }
+        self.act();
+        self.update_groups();
+        self.attach_absent().await;
+        self.fib.reclaim(&self.epochs);
+        self.retired.retain(|(_, epoch)| !self.epochs.passed(*epoch));
+    }
+}

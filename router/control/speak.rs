@@ -1,0 +1,128 @@
+//! The frames that control has the workers send: ARP and neighbour discovery of our own, and the
+//! answers that the kernel behind the tap gets.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+
+use crate::packet::arp;
+use crate::packet::ethernet::MacAddress;
+use crate::packet::ndp::{self, Station};
+use crate::table::interface::Interface;
+use crate::worker::{SEND_MAX, SmallFrame};
+
+const _: () = assert!(SEND_MAX >= ndp::FRAME_MAX && SEND_MAX >= arp::FRAME);
+
+/// Ask who has `target`: all, or, as a probe, the one who had it. None without an address of that
+/// family to ask from.
+pub(super) fn solicitation(
+    interface: &Interface,
+    target: IpAddr,
+    to: Option<MacAddress>,
+) -> Option<SmallFrame> {
+    match target {
+        IpAddr::V4(target) => {
+            let from = interface.source4(target)?;
+            frame(|out| match to {
+                None => arp::request(out, interface.mac, from, target),
+                Some(mac) => arp::unicast_request(out, interface.mac, from, target, mac),
+            })
+        }
+        IpAddr::V6(target) => {
+            let from = Station { mac: interface.mac, address: interface.source6(target) };
+            frame(|out| match to {
+                None => ndp::solicit(out, from, target),
+                Some(mac) => ndp::probe(out, from, Station { mac, address: target }),
+            })
+        }
+    }
+}
+
+/// Tell everybody on the link that `address` is ours.
+pub(super) fn announcement(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
+    match address {
+        IpAddr::V4(address) => frame(|out| arp::announcement(out, interface.mac, address)),
+        IpAddr::V6(address) => {
+            let we = Station { mac: interface.mac, address };
+            frame(|out| ndp::announce(out, we, true))
+        }
+    }
+}
+
+/// Tell the kernel behind the tap, as the neighbour would, that `address` is at `mac`.
+pub(super) fn answer_to_kernel(
+    interface: &Interface,
+    address: IpAddr,
+    mac: MacAddress,
+) -> Option<SmallFrame> {
+    match address {
+        IpAddr::V4(address) => {
+            let we = interface.source4(address)?;
+            frame(|out| {
+                let mut question = [0; arp::FRAME];
+                arp::request(&mut question, interface.mac, we, address)?;
+                let asked =
+                    arp::View::new(question.get(crate::packet::ethernet::HEADER..)?).ok()?;
+                arp::reply(out, mac, &asked)
+            })
+        }
+        IpAddr::V6(address) => {
+            let they = Station { mac, address };
+            let we = Station { mac: interface.mac, address: interface.source6(address) };
+            frame(|out| ndp::advertise(out, they, we, false))
+        }
+    }
+}
+
+/// All announcements of an interface: when it comes up, or gets another MAC or address
+/// (RFC 5227 2.3, RFC 4861 7.2.6).
+pub(super) fn announcements(interface: &Interface) -> impl Iterator<Item = SmallFrame> + '_ {
+    let v4 = interface.addresses4.iter().map(|net| IpAddr::V4(net.addr()));
+    let v6 = interface.addresses6.iter().map(|net| IpAddr::V6(net.addr()));
+    let link_local = std::iter::once(IpAddr::V6(interface.link_local));
+    v4.chain(v6).chain(link_local).filter_map(|address| announcement(interface, address))
+}
+
+fn frame(write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<SmallFrame> {
+    let mut octets = [0; SEND_MAX];
+    let length = write(&mut octets)?;
+    SmallFrame::try_from(octets.get(..length)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PortId;
+    use crate::packet::describe::describe;
+
+    fn interface() -> Interface {
+        Interface {
+            port: PortId::new(0).unwrap(),
+            mac: MacAddress([2, 0, 0, 0, 0, 1]),
+            mtu: 1500,
+            addresses4: vec!["10.1.0.1/24".parse().unwrap()],
+            addresses6: vec!["2001:db8:1::1/64".parse().unwrap()],
+            link_local: "fe80::ff:fe00:1".parse().unwrap(),
+            groups: vec![],
+            unfinished_checksums: false,
+        }
+    }
+
+    #[test]
+    fn what_is_said_has_the_right_ends() {
+        let mac = MacAddress([2, 0, 0, 0, 0, 9]);
+        let peer4: IpAddr = "10.1.0.9".parse().unwrap();
+        let peer6: IpAddr = "2001:db8:1::9".parse().unwrap();
+        for peer in [peer4, peer6] {
+            let asked = solicitation(&interface(), peer, None).unwrap();
+            assert_eq!(asked[6..12], interface().mac.octets(), "{}", describe(&asked));
+            let probe = solicitation(&interface(), peer, Some(mac)).unwrap();
+            assert_eq!(probe[..6], mac.octets());
+            let told = answer_to_kernel(&interface(), peer, mac).unwrap();
+            assert_eq!(
+                (&told[..6], &told[6..12]),
+                (&interface().mac.octets()[..], &mac.octets()[..])
+            );
+        }
+        assert_eq!(announcements(&interface()).count(), 3);
+    }
+}

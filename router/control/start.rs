@@ -1,0 +1,473 @@
+//! From a configuration to a running router: all of it, or one error and nothing left behind.
+#![forbid(unsafe_code)]
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use ipnet::{IpNet, Ipv6Net};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use super::Router;
+use super::attach::{AttachError, largest_mtu};
+use super::hops::{Egress, Hops};
+use super::neighbour::{Limits, Neighbours, Timers};
+use super::netlink::link::Appearance;
+use super::netlink::route::{Hop, Target};
+use super::netlink::{Netlink, NetlinkError};
+use super::port::Port;
+use super::request::Request;
+use super::rib::{Action, Origin, Rib};
+use super::workers::Handle;
+use crate::config::{self, Config, RouteAction};
+use crate::frame::Area;
+use crate::id::PortId;
+use crate::io::device::{Device, DeviceError};
+use crate::io::event::Bell;
+use crate::io::tap::{Tap, TapError};
+use crate::io::xdp::{SharedMaps, SharedOctets};
+use crate::pipeline::counters::WorkerCounters;
+use crate::table::interface::Snapshot;
+use crate::table::meter::Meter;
+use crate::table::publish::Epochs;
+use crate::table::{Budget, Fib, FibWriter, Layout, Maps, Memory, TableFull};
+use crate::worker::{Handover, Mailbox, Poll, Setup};
+
+/// Frames that may be on their way from one worker to another.
+const HANDOVER_DEPTH: usize = 256;
+
+/// The router could not be started. The message names what, where and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is nothing to route between.
+    #[error("the configuration has no [[port]]; see config/reference.toml")]
+    NoPorts,
+    /// A core that is named does not exist, or may not be used.
+    #[error("[router] workers: there is no core {core} here; there are {cores:?}")]
+    NoCore {
+        /// The core.
+        core: usize,
+        /// The cores that can be used.
+        cores: Vec<usize>,
+    },
+    /// The system lacks memory, descriptors or the like.
+    #[error("{what}: {cause}{mend}")]
+    System {
+        /// What was to be had.
+        what: String,
+        /// What the system said.
+        cause: io::Error,
+        /// What helps.
+        mend: &'static str,
+    },
+    /// A card.
+    #[error("port {port}: {cause}")]
+    Attach {
+        /// The port.
+        port: String,
+        /// Why not.
+        cause: AttachError,
+    },
+    /// A device is not there.
+    #[error("port {port}: {cause}")]
+    Device {
+        /// The port.
+        port: String,
+        /// Why not.
+        cause: DeviceError,
+    },
+    /// A tap.
+    #[error("port {port}: {cause}")]
+    Tap {
+        /// The port.
+        port: String,
+        /// Why not.
+        cause: TapError,
+    },
+    /// The tap's name is taken.
+    #[error(
+        "port {port}: another program has a device named {port} open: is another xrouter \
+             running? stop it, or rename the port"
+    )]
+    TapInUse {
+        /// The port.
+        port: String,
+    },
+    /// The kernel.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// A route or a neighbour.
+    #[error("{what}: {full}; raise the budget in [tables]")]
+    Full {
+        /// The route or neighbour.
+        what: String,
+        /// The table.
+        full: TableFull,
+    },
+}
+
+fn system(what: impl Into<String>, mend: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    let what = what.into();
+    move |cause| StartError::System { what, cause, mend }
+}
+
+impl Router {
+    /// Start the router that `config` describes. It answers `requests` once it runs.
+    ///
+    /// # Errors
+    /// [`StartError`], and the machine is as it was.
+    pub async fn start(
+        config: Config,
+        requests: mpsc::Receiver<Request>,
+    ) -> Result<Self, StartError> {
+        if config.ports.is_empty() {
+            return Err(StartError::NoPorts);
+        }
+        let devices = find_devices(&config)?;
+        let netlink = Netlink::connect()?;
+        // What a killed router left in the kernel.
+        netlink.withdraw_all_routes().await?;
+        let cores = plan_workers(&config, &devices)?;
+        let ports = make_ports(&config, &devices, cores.len(), &netlink).await?;
+        let (fib, mut writer) = make_fib(&config)?;
+        let hops = Hops::new(egress(&devices), &mut writer)
+            .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
+        let control_bell = Arc::new(Bell::new().map_err(system("socketpair", ""))?);
+        let bell = control_bell.ear().and_then(UnixStream::from_std);
+        let bell = bell.map_err(system("socketpair", ""))?;
+        let shared = Shared {
+            start: Instant::now(),
+            fib,
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Vec::new(), seed()))),
+            epochs: Arc::new(Epochs::new(cores.len())),
+            bell: control_bell,
+        };
+        let workers = start_workers(&config, &devices, &cores, &shared)?;
+        let links = netlink.follow_links()?;
+        let mut router = Self {
+            neighbours: neighbours(&config),
+            start: shared.start,
+            epochs: shared.epochs,
+            fib: writer,
+            rib: Rib::default(),
+            hops,
+            actions: Vec::new(),
+            snapshot: shared.snapshot,
+            retired: Vec::new(),
+            ports,
+            workers,
+            netlink,
+            links,
+            bell,
+            requests,
+            config,
+        };
+        match router.bring_up().await {
+            Ok(()) => Ok(router),
+            Err(error) => {
+                router.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Cards, routes, neighbours: everything that can fail after the parts are there.
+    async fn bring_up(&mut self) -> Result<(), StartError> {
+        self.install_own()?;
+        for number in 0..self.ports.len() {
+            let Some(id) = PortId::new(number) else { continue };
+            self.attach(id).await.map_err(|cause| StartError::Attach {
+                port: self.ports[number].name().to_owned(),
+                cause,
+            })?;
+        }
+        self.install_static().await?;
+        self.install_neighbours()
+    }
+
+    /// The routes that come with the router's addresses.
+    fn install_own(&mut self) -> Result<(), StartError> {
+        let ports: Vec<_> = self.config.ports().map(|(id, p)| (id, p.addresses.clone())).collect();
+        for (id, addresses) in ports {
+            for net in addresses.into_iter().filter(|net| !is_link_local(net)) {
+                self.add_route(net.trunc(), Origin::Connected, Action::Connected(id))?;
+                self.add_route(IpNet::from(net.addr()), Origin::Local, Action::Receive)?;
+                match net {
+                    IpNet::V4(net) if net.prefix_len() < 31 => {
+                        let broadcast = IpNet::from(std::net::IpAddr::V4(net.broadcast()));
+                        self.add_route(broadcast, Origin::Local, Action::Broadcast)?;
+                    }
+                    // RFC 4291 2.6.1: the subnet's own address is any of its routers;
+                    // RFC 6164: but not on a link between two.
+                    IpNet::V6(net) if net.prefix_len() < 127 => {
+                        let anycast = Ipv6Net::from(net.network());
+                        self.add_route(anycast.into(), Origin::Local, Action::Receive)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_route(&mut self, to: IpNet, origin: Origin, action: Action) -> Result<(), StartError> {
+        let outcome = self.rib.insert(to, origin, action, &mut self.hops, &mut self.fib);
+        outcome.map_err(|full| StartError::Full { what: format!("route {to}"), full })
+    }
+
+    /// The configured routes, here and in the kernel, whose stack has to answer clients that are
+    /// not on a link.
+    async fn install_static(&mut self) -> Result<(), StartError> {
+        for route in self.config.routes.clone() {
+            self.netlink.install_route(route.to, &self.target(&route.action)).await?;
+            self.add_route(route.to, Origin::Static, Action::Configured(route.action))?;
+        }
+        Ok(())
+    }
+
+    /// What a route's action is to the kernel.
+    pub(super) fn target(&self, action: &RouteAction) -> Target {
+        match action {
+            RouteAction::Blackhole => Target::Blackhole,
+            RouteAction::Unreachable => Target::Unreachable,
+            RouteAction::Prohibit => Target::Prohibit,
+            RouteAction::Via(via) => {
+                let hop = |next: &config::NextHop| Hop {
+                    via: next.via,
+                    index: self.ports[next.port.index()].tap_index,
+                    weight: next.weight,
+                };
+                Target::Via(via.iter().map(hop).collect())
+            }
+        }
+    }
+
+    fn install_neighbours(&mut self) -> Result<(), StartError> {
+        let now = self.now();
+        for entry in self.config.static_neighbours.clone() {
+            let (port, address, mac) = (entry.port, entry.address, entry.mac);
+            let added = self.neighbours.add_static(port, address, mac, now, &mut self.actions);
+            if added.is_err() {
+                let what = format!("neighbour {address}");
+                return Err(StartError::Full { what, full: TableFull });
+            }
+        }
+        self.act();
+        Ok(())
+    }
+
+    /// Leave the machine as it was found.
+    pub(super) async fn stop(mut self) {
+        for number in 0..self.ports.len() {
+            if let Some(id) = PortId::new(number) {
+                self.detach(id).await;
+            }
+        }
+        if let Err(error) = self.netlink.withdraw_all_routes().await {
+            tracing::warn!("routes are left in the kernel: {error}");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// What all workers share.
+struct Shared {
+    start: Instant,
+    fib: Arc<Fib>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    epochs: Arc<Epochs>,
+    bell: Arc<Bell>,
+}
+
+fn find_devices(config: &Config) -> Result<Vec<Device>, StartError> {
+    let find = |port: &config::Port| {
+        Device::find(&port.device)
+            .map_err(|cause| StartError::Device { port: port.name.clone(), cause })
+    };
+    config.ports.iter().map(find).collect()
+}
+
+/// The cores that get a worker: those that are named, or all but core 0 (it is the system's, unless
+/// it is alone), but no more than the cards have queues.
+fn plan_workers(config: &Config, devices: &[Device]) -> Result<Vec<usize>, StartError> {
+    let here: Vec<_> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let mut cores = match &config.router.workers {
+        Some(named) => named.clone(),
+        None if here.len() > 1 => here.iter().copied().filter(|&core| core != 0).collect(),
+        None => vec![0],
+    };
+    if let Some(&core) = cores.iter().find(|core| !here.is_empty() && !here.contains(core)) {
+        return Err(StartError::NoCore { core, cores: here });
+    }
+    let queues = devices.iter().map(|device| device.queues.receive.max(1) as usize);
+    let most = queues.max().unwrap_or(1);
+    if cores.len() > most {
+        tracing::info!(
+            "{} workers for {} cores: no card has more queues (`ethtool -L DEVICE combined N`)",
+            most,
+            cores.len(),
+        );
+        cores.truncate(most);
+    }
+    for device in devices {
+        let queues = device.queues.receive.max(1) as usize;
+        if queues > cores.len() {
+            tracing::info!("{}: {queues} queues for {} workers", device.name, cores.len());
+        } else if queues < cores.len() {
+            tracing::info!(
+                "{}: {queues} queues for {} workers: the others hand their packets over",
+                device.name,
+                cores.len(),
+            );
+        }
+    }
+    Ok(cores)
+}
+
+async fn make_ports(
+    config: &Config,
+    devices: &[Device],
+    workers: usize,
+    netlink: &Netlink,
+) -> Result<Vec<Port>, StartError> {
+    let mut ports = Vec::new();
+    for ((id, port), device) in config.ports().zip(devices) {
+        let name = &port.name;
+        if let Some(link) = netlink.link(name).await?
+            && link.tap_queues.is_some_and(|queues| queues > 0)
+        {
+            return Err(StartError::TapInUse { port: name.clone() });
+        }
+        let queues = workers.min(device.queues.receive.max(1) as usize);
+        let tap = Tap::create(name, queues, config.router.taps_persist)
+            .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
+        let appearance = Appearance { mac: device.mac, mtu: device.mtu };
+        let index = netlink.dress_tap(name, appearance).await?;
+        ports.push(Port::new(id, port.clone(), tap, index));
+    }
+    Ok(ports)
+}
+
+fn make_fib(config: &Config) -> Result<(Arc<Fib>, FibWriter), StartError> {
+    let tables = &config.tables;
+    let small = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+    let budget = Budget {
+        groups4: tables.ipv4_groups,
+        nodes6: tables.ipv6_nodes,
+        skips6: tables.ipv6_skips,
+        next_hops: small(tables.next_hops),
+        ecmp_groups: small(tables.ecmp_groups),
+    };
+    let mend = "; run as root or with CAP_BPF, or lower the budgets in [tables]";
+    let maps = shared_maps(&budget.layout()).map_err(system("the FIB", mend))?;
+    FibWriter::new(budget, Memory::Maps(maps)).map_err(system("the FIB", mend))
+}
+
+/// The arrays of the FIB as BPF maps: `io` makes them and `table` uses them, and neither knows the
+/// other.
+fn shared_maps(layout: &Layout) -> io::Result<Maps> {
+    let octets = |length| u32::try_from(length).map_err(io::Error::other);
+    let maps = SharedMaps::create(&SharedOctets {
+        fib4: octets(layout.fib4)?,
+        fib6: octets(layout.fib6)?,
+        next_hops: octets(layout.next_hops)?,
+        adjacencies: octets(layout.adjacencies)?,
+        ecmp: octets(layout.ecmp)?,
+    })?;
+    let SharedMaps { fib4, fib6, next_hops, adjacencies, ecmp } = maps;
+    Ok(Maps { fib4, fib6, next_hops, adjacencies, ecmp })
+}
+
+fn egress(devices: &[Device]) -> Vec<Egress> {
+    let of = |device: &Device| Egress {
+        ifindex: device.ifindex,
+        mac: device.mac,
+        mtu: u16::try_from(device.mtu).unwrap_or(u16::MAX),
+    };
+    devices.iter().map(of).collect()
+}
+
+fn neighbours(config: &Config) -> Neighbours {
+    let resolution = &config.resolution;
+    let timers = Timers {
+        reachable: resolution.reachable,
+        delay: resolution.delay,
+        retransmit: resolution.retransmit,
+        probes: resolution.probes,
+        stale: resolution.stale,
+        failed_hold: resolution.failed_hold,
+        ..Timers::default()
+    };
+    let limits = Limits::for_neighbours(config.tables.neighbours as usize);
+    Neighbours::new(timers, limits, u64::from(seed()))
+}
+
+/// A number that differs from start to start; the standard library's hasher has one.
+fn seed() -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "half of it will do")]
+    let seed = RandomState::new().build_hasher().finish() as u32;
+    seed
+}
+
+fn start_workers(
+    config: &Config,
+    devices: &[Device],
+    cores: &[usize],
+    shared: &Shared,
+) -> Result<Vec<Handle>, StartError> {
+    let chunk_size = chunk_size(config, devices);
+    let per_worker = u64::from(config.router.icmp_errors_per_s) / cores.len() as u64;
+    let burst = u64::from(config.router.icmp_errors_burst) / cores.len() as u64;
+    let start = |(number, &core): (usize, &usize)| {
+        let frames = config.router.frames.unwrap_or_else(|| default_frames(config, devices, cores));
+        let area = Area::new(frames, chunk_size, config.router.huge_pages).map_err(system(
+            format!("UMEM of {frames} frames"),
+            "; lower [router] frames, or without huge pages set huge_pages = false",
+        ))?;
+        let first = PortId::new(0).ok_or(StartError::NoPorts)?;
+        let setup = Setup {
+            number,
+            ports: config.ports.len(),
+            fib: shared.fib.clone(),
+            snapshot: shared.snapshot.clone(),
+            epochs: shared.epochs.clone(),
+            counters: Arc::new(WorkerCounters::new()),
+            mailbox: Arc::new(Mailbox::new(shared.bell.clone()).map_err(system("socketpair", ""))?),
+            handover: Arc::new(Handover::new(HANDOVER_DEPTH, first)),
+            poll: match config.router.poll {
+                config::Poll::Adaptive => Poll::Adaptive,
+                config::Poll::Busy => Poll::Busy,
+            },
+            icmp_errors: Meter::new(per_worker.max(1), burst.max(1)),
+            hold_packets: config.tables.hold_packets as usize,
+            start: shared.start,
+        };
+        Handle::start(core, setup, area).map_err(system("a thread", ""))
+    };
+    cores.iter().enumerate().map(start).collect()
+}
+
+/// 2048 octets hold what Ethernet usually carries; a longer MTU needs 4096.
+fn chunk_size(config: &Config, devices: &[Device]) -> u16 {
+    let mtus = config.ports.iter().zip(devices);
+    let longest = mtus.map(|(port, device)| port.mtu.map_or(device.mtu, u32::from)).max();
+    if longest.is_some_and(|mtu| mtu > u32::from(largest_mtu(2048))) { 4096 } else { 2048 }
+}
+
+/// Enough chunks to fill each queue's fill ring (two rings), to have one more ring sent, and one
+/// in hand.
+fn default_frames(config: &Config, devices: &[Device], cores: &[usize]) -> u32 {
+    let queues: u32 = devices.iter().map(|device| device.queues.receive.max(1)).sum();
+    let workers = u32::try_from(cores.len()).unwrap_or(1).max(1);
+    let ports = u32::try_from(devices.len()).unwrap_or(1);
+    queues.div_ceil(workers).max(ports) * 4 * config.router.ring
+}
+
+fn is_link_local(net: &IpNet) -> bool {
+    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
+}

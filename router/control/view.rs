@@ -1,0 +1,181 @@
+//! What is shown of the router: the rows of `xrouter show`, of the JSON API, of the web page.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A port.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Port {
+    /// Its name, which is its tap's.
+    pub name: String,
+    /// The card.
+    pub device: String,
+    /// How AF_XDP is used: `zero-copy`, `copy`, `generic`; `absent` without a card.
+    pub mode: String,
+    /// Who forwards plain packets: `worker`.
+    pub engine: String,
+    /// `up` or `down`.
+    pub link: String,
+    /// MAC.
+    pub mac: String,
+    /// Largest IP packet, in octets.
+    pub mtu: u16,
+    /// Addresses with their prefix lengths; the link-local one is the last.
+    pub addresses: Vec<String>,
+    /// Queues in use.
+    pub queues: usize,
+    /// Who finishes checksums that a host left to its card: `kernel` (AF_XDP TX metadata) or
+    /// `worker`.
+    pub checksums: String,
+    /// Why the mode and the rest are what they are.
+    pub why: String,
+}
+
+/// A route in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// The destinations.
+    pub to: String,
+    /// The gateway; of several, the first.
+    pub via: Option<String>,
+    /// The port.
+    pub port: Option<String>,
+    /// `local`, `connected` or `static`.
+    pub origin: String,
+    /// `via`, `connected`, `local`, `broadcast`, `blackhole`, `unreachable` or `prohibit`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// All next hops of a route that has some.
+    pub next_hops: Vec<NextHop>,
+}
+
+/// One next hop of a route.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NextHop {
+    /// The gateway.
+    pub via: String,
+    /// The port.
+    pub port: String,
+    /// Its share.
+    pub weight: u8,
+    /// The neighbour's MAC, if known.
+    pub mac: Option<String>,
+    /// The neighbour's state, if it has one.
+    pub state: Option<String>,
+}
+
+/// Which way an address takes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lookup {
+    /// The address asked for.
+    pub address: String,
+    /// The route that matches.
+    pub route: Option<Route>,
+    /// The neighbour that packets go to, where that is one: the address itself or a gateway.
+    pub neighbour: Option<String>,
+    /// Its MAC, if known.
+    pub mac: Option<String>,
+    /// Its state, if it has one.
+    pub state: Option<String>,
+    /// What the tables that the workers read say is done: `forward`, `glean`, `receive`, ...
+    pub adjacency: Option<String>,
+}
+
+/// A neighbour.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Its address.
+    pub address: String,
+    /// Its MAC, if known.
+    pub mac: Option<String>,
+    /// The port.
+    pub port: String,
+    /// As `ip neigh` says it: `REACHABLE`, `STALE`, ...
+    pub state: String,
+    /// Seconds since the state or the MAC last changed.
+    pub age_s: u64,
+    /// It said that it is a router (IPv6).
+    pub router: bool,
+}
+
+/// What was counted at a port.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Counters {
+    /// The port.
+    pub port: String,
+    /// All drops together.
+    pub dropped: u64,
+    /// Frames that the XDP program left to the kernel because they were not for this router.
+    pub passed: u64,
+    /// Everything else, by name.
+    #[serde(flatten)]
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Drops of one kind at one port.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Drop {
+    /// The port that the frames came in by.
+    pub port: String,
+    /// The reason's name.
+    pub reason: String,
+    /// How many.
+    pub packets: u64,
+    /// What the reason means.
+    pub meaning: String,
+    /// What can be done about it.
+    pub mend: String,
+}
+
+/// A worker.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its number.
+    pub worker: usize,
+    /// The core that it runs on.
+    pub core: usize,
+    /// Rounds of its loop.
+    pub rounds: u64,
+    /// Rounds in which there was nothing to do.
+    pub idle_rounds: u64,
+    /// Times that it went to sleep.
+    pub sleeps: u64,
+    /// Messages to control that were lost.
+    pub mail_lost: u64,
+    /// Descriptors from the kernel that made no sense.
+    pub invalid_descriptors: u64,
+    /// Where the chunks of its UMEM are.
+    pub umem: Umem,
+}
+
+/// Where the chunks of a UMEM are: all but `total` add up to `total`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Umem {
+    /// In the pool.
+    pub free: u64,
+    /// With the kernel, to be filled.
+    pub receive: u64,
+    /// With the kernel, to be sent.
+    pub transmit: u64,
+    /// Waiting for a neighbour's MAC.
+    pub held: u64,
+    /// Between two steps of the loop.
+    pub queued: u64,
+    /// All there are.
+    pub total: u64,
+}
+
+/// How full a table is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Table {
+    /// The table, named as its key in `[tables]`.
+    pub table: String,
+    /// Entries in use.
+    pub used: u64,
+    /// The budget.
+    pub limit: u64,
+    /// Entries refused because the table was full, since the start.
+    pub refused: u64,
+}

@@ -1,0 +1,68 @@
+//! The workers as control sees them: started, told things, joined.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::frame::{Area, Registration};
+use crate::pipeline::counters::WorkerCounters;
+use crate::worker::{self, Command, Handover, Mailbox, Setup};
+
+/// One worker.
+#[derive(Debug)]
+pub struct Handle {
+    /// The core that it runs on.
+    pub core: usize,
+    /// What it counts.
+    pub counters: Arc<WorkerCounters>,
+    /// Its mailbox.
+    pub mailbox: Arc<Mailbox>,
+    /// Frames for ports that it has queues of, from workers that have none.
+    pub handover: Arc<Handover>,
+    /// Where its UMEM lies.
+    pub memory: Registration,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Start a worker on `core`.
+    ///
+    /// # Errors
+    /// The system has no room for one more thread.
+    pub fn start(core: usize, setup: Setup, area: Area) -> io::Result<Self> {
+        let memory = area.registration();
+        let (counters, mailbox) = (setup.counters.clone(), setup.mailbox.clone());
+        let handover = setup.handover.clone();
+        let name = format!("worker-{}", setup.number);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
+                tracing::warn!("worker {}: cannot be bound to core {core}", setup.number);
+            }
+            worker::run(&setup, area);
+        })?;
+        Ok(Self { core, counters, mailbox, handover, memory, thread: Some(thread) })
+    }
+
+    /// Tell the worker; false, and it is logged, if it does not listen.
+    pub fn tell(&self, command: Command) -> bool {
+        match self.mailbox.command(command) {
+            Ok(()) => true,
+            Err(command) => {
+                tracing::error!("the worker on core {} is stuck: {command:?} is lost", self.core);
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.tell(Command::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the worker on core {} has panicked", self.core);
+        }
+    }
+}
