@@ -1,0 +1,130 @@
+//! The command line: `xrouter -c FILE` is the router, everything else a client of its API.
+#![forbid(unsafe_code)]
+
+mod client;
+mod run;
+mod show;
+
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::Config;
+
+/// A router appliance: AF_XDP in, longest-prefix match, ARP and NDP in userspace, the kernel's own
+/// stack behind a tap.
+#[derive(Parser, Debug)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// Run the router that this file describes
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Check a configuration and say what is wrong with it
+    Check {
+        /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Show the running router
+    Show {
+        /// What to show
+        what: show::What,
+        /// With `routes`: show the way that this address takes
+        address: Option<IpAddr>,
+        #[command(flatten)]
+        running: Running,
+        /// JSON for programs instead of a table for people
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which running router is meant.
+#[derive(Args, Debug)]
+pub(crate) struct Running {
+    /// The API socket of the running router
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// The configuration of the running router, which names its API socket
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Running {
+    fn socket(&self) -> anyhow::Result<PathBuf> {
+        match (&self.socket, &self.config) {
+            (Some(socket), _) => Ok(socket.clone()),
+            (None, Some(file)) => Ok(Config::load(file)?.api.socket),
+            (None, None) => Ok(Config::default().api.socket),
+        }
+    }
+}
+
+/// Do what the arguments say.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse() {
+        Cli { config: Some(file), .. } => start(&file),
+        Cli { command: Some(Command::Check { config }), .. } => check(&config),
+        Cli { command: Some(Command::Show { what, address, running, json }), .. } => {
+            running.socket().and_then(|socket| show::show(what, address, &socket, json))
+        }
+        Cli { config: None, command: None } => {
+            return match Cli::command().print_help() {
+                Ok(()) => ExitCode::from(2),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xrouter: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: &std::path::Path) -> anyhow::Result<()> {
+    let config = Config::load(file)?;
+    println!(
+        "{}: good: {} ports, {} routes",
+        file.display(),
+        config.ports.len(),
+        config.routes.len()
+    );
+    Ok(())
+}
+
+fn start(file: &std::path::Path) -> anyhow::Result<()> {
+    start_log();
+    let config = Config::load(file)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no event loop: the system is out of descriptors")?;
+    runtime.block_on(run::run(config))
+}
+
+/// To standard error, one line for each event; `XROUTER_LOG=debug` says more.
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    // netlink-proto warns of every answer that nobody waits for any more.
+    let default = || EnvFilter::new("info,netlink_proto=error");
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("XROUTER_LOG").unwrap_or_else(|_| default()))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,270 @@
+//! `xrouter show`: the running router as tables.
+#![forbid(unsafe_code)]
+
+use std::io::{IsTerminal, Write};
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
+use serde::de::DeserializeOwned;
+
+use super::client;
+use crate::control::view;
+
+/// What can be shown.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    /// Card, mode, link, addresses
+    Ports,
+    /// All routes in force, or the way that an address takes
+    Routes,
+    /// ARP and NDP
+    Neighbours,
+    /// What was counted at each port
+    Counters,
+    /// Why packets were dropped, and what to do about it
+    Drops,
+    /// Cores, their load, their packet memory
+    Workers,
+    /// How full each table is
+    Tables,
+}
+
+impl What {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Ports => "/v1/ports",
+            Self::Routes => "/v1/routes",
+            Self::Neighbours => "/v1/neighbours",
+            Self::Counters => "/v1/counters",
+            Self::Drops => "/v1/drops",
+            Self::Workers => "/v1/workers",
+            Self::Tables => "/v1/tables",
+        }
+    }
+}
+
+/// Ask the router at `socket` and print what it says.
+pub(super) fn show(
+    what: What,
+    address: Option<IpAddr>,
+    socket: &Path,
+    json: bool,
+) -> anyhow::Result<()> {
+    let path = match address {
+        Some(address) if what == What::Routes => format!("{}/{address}", what.path()),
+        Some(_) => bail!("an address goes with `show routes` only"),
+        None => what.path().to_owned(),
+    };
+    let answer = client::get(socket, &path)?;
+    if json {
+        let value: serde_json::Value = serde_json::from_slice(&answer)?;
+        return print(&serde_json::to_string_pretty(&value)?);
+    }
+    let table = match what {
+        What::Ports => ports(&rows(&answer)?),
+        What::Routes if address.is_some() => lookup(&serde_json::from_slice(&answer)?),
+        What::Routes => routes(&rows(&answer)?),
+        What::Neighbours => neighbours(&rows(&answer)?),
+        What::Counters => counters(&rows(&answer)?),
+        What::Drops => drops(&rows(&answer)?),
+        What::Workers => workers(&rows(&answer)?),
+        What::Tables => tables(&rows(&answer)?),
+    };
+    print(&table.trim_fmt())
+}
+
+/// A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn rows<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<Vec<T>> {
+    Ok(serde_json::from_slice(answer)?)
+}
+
+fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    if !std::io::stdout().is_terminal() {
+        table.force_no_tty();
+        table.set_width(u16::MAX);
+    }
+    table.set_header(columns.iter().map(|c| Cell::new(c).add_attribute(Attribute::Bold)));
+    table
+}
+
+fn number(n: u64) -> Cell {
+    Cell::new(n).set_alignment(CellAlignment::Right)
+}
+
+fn good_or_bad(word: &str, good: &str) -> Cell {
+    Cell::new(word).fg(if word == good { Color::Green } else { Color::Red })
+}
+
+fn or_dash(text: Option<&String>) -> &str {
+    text.map_or("-", String::as_str)
+}
+
+fn ports(rows: &[view::Port]) -> Table {
+    let mut table = table(&[
+        "port",
+        "device",
+        "mode",
+        "engine",
+        "link",
+        "mac",
+        "mtu",
+        "queues",
+        "addresses",
+        "why",
+    ]);
+    for port in rows {
+        table.add_row([
+            Cell::new(&port.name),
+            Cell::new(&port.device),
+            Cell::new(&port.mode),
+            Cell::new(&port.engine),
+            good_or_bad(&port.link, "up"),
+            Cell::new(&port.mac),
+            number(port.mtu.into()),
+            number(port.queues as u64),
+            Cell::new(port.addresses.join("\n")),
+            Cell::new(&port.why),
+        ]);
+    }
+    table
+}
+
+fn routes(rows: &[view::Route]) -> Table {
+    let mut table = table(&["to", "type", "via", "port", "origin"]);
+    for route in rows {
+        table.add_row([
+            Cell::new(&route.to),
+            Cell::new(&route.kind),
+            Cell::new(via(route)),
+            Cell::new(or_dash(route.port.as_ref())),
+            Cell::new(&route.origin),
+        ]);
+    }
+    table
+}
+
+fn via(route: &view::Route) -> String {
+    match &route.next_hops[..] {
+        [] => or_dash(route.via.as_ref()).to_owned(),
+        [one] => one.via.clone(),
+        several => {
+            let line =
+                |hop: &view::NextHop| format!("{} {} weight {}", hop.via, hop.port, hop.weight);
+            several.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn lookup(way: &view::Lookup) -> Table {
+    let mut table = table(&["address", "route", "type", "neighbour", "mac", "state", "port"]);
+    let route = way.route.as_ref();
+    table.add_row([
+        way.address.as_str(),
+        route.map_or("no route", |route| &route.to),
+        route.map_or("-", |route| &route.kind),
+        or_dash(way.neighbour.as_ref()),
+        or_dash(way.mac.as_ref()),
+        or_dash(way.state.as_ref()),
+        or_dash(route.and_then(|route| route.port.as_ref())),
+    ]);
+    table
+}
+
+fn neighbours(rows: &[view::Neighbour]) -> Table {
+    let mut table = table(&["address", "mac", "port", "state", "for"]);
+    for neighbour in rows {
+        table.add_row([
+            Cell::new(&neighbour.address),
+            Cell::new(or_dash(neighbour.mac.as_ref())),
+            Cell::new(&neighbour.port),
+            Cell::new(&neighbour.state),
+            Cell::new(format!("{} s", neighbour.age_s)).set_alignment(CellAlignment::Right),
+        ]);
+    }
+    table
+}
+
+fn counters(rows: &[view::Counters]) -> Table {
+    let mut names = vec!["counter"];
+    names.extend(rows.iter().map(|row| row.port.as_str()));
+    let mut table = table(&names);
+    let Some(first) = rows.first() else { return table };
+    for name in first.counters.keys() {
+        let values = rows.iter().map(|row| number(row.counters.get(name).copied().unwrap_or(0)));
+        table.add_row(std::iter::once(Cell::new(name)).chain(values));
+    }
+    for (name, value) in [
+        ("dropped", (|row: &view::Counters| row.dropped) as fn(&view::Counters) -> u64),
+        ("passed to the kernel's card", |row| row.passed),
+    ] {
+        table.add_row(
+            std::iter::once(Cell::new(name)).chain(rows.iter().map(|row| number(value(row)))),
+        );
+    }
+    table
+}
+
+fn drops(rows: &[view::Drop]) -> Table {
+    let mut table = table(&["port", "reason", "packets", "what it means", "what to do"]);
+    for drop in rows {
+        table.add_row([
+            Cell::new(&drop.port),
+            Cell::new(&drop.reason),
+            number(drop.packets),
+            Cell::new(&drop.meaning),
+            Cell::new(&drop.mend),
+        ]);
+    }
+    table
+}
+
+fn workers(rows: &[view::Worker]) -> Table {
+    let mut table = table(&[
+        "worker", "core", "rounds", "idle", "sleeps", "free", "receive", "transmit", "held",
+        "queued", "total",
+    ]);
+    for worker in rows {
+        let umem = &worker.umem;
+        let numbers = [
+            worker.worker as u64,
+            worker.core as u64,
+            worker.rounds,
+            worker.idle_rounds,
+            worker.sleeps,
+            umem.free,
+            umem.receive,
+            umem.transmit,
+            umem.held,
+            umem.queued,
+            umem.total,
+        ];
+        table.add_row(numbers.map(number));
+    }
+    table
+}
+
+fn tables(rows: &[view::Table]) -> Table {
+    let mut table = table(&["table", "used", "limit", "refused"]);
+    for row in rows {
+        table.add_row([
+            Cell::new(&row.table),
+            number(row.used),
+            number(row.limit),
+            number(row.refused),
+        ]);
+    }
+    table
+}
