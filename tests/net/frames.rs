@@ -1,0 +1,116 @@
+//! Frames for the flood, from the lan host to the router.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use etherparse::PacketBuilder;
+
+const LAN_HOST: [u8; 6] = [2, 0, 0x0a, 1, 0, 2];
+const ROUTER: [u8; 6] = [2, 0, 0x0a, 1, 0, 1];
+const SOURCE4: [u8; 4] = [10, 1, 0, 2];
+const SOURCE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
+
+/// Where the Ethernet header ends.
+const ETHERNET: usize = 14;
+
+/// A UDP packet over IPv4, with so many octets of payload.
+pub fn udp4(destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
+        .ipv4(SOURCE4, destination.octets(), ttl)
+        .udp(40_000, 9);
+    let mut frame = Vec::new();
+    builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
+    frame
+}
+
+/// A UDP packet over IPv6, with so many octets of payload.
+pub fn udp6(destination: Ipv6Addr, hop_limit: u8, payload: usize) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
+        .ipv6(SOURCE6.octets(), destination.octets(), hop_limit)
+        .udp(40_000, 9);
+    let mut frame = Vec::new();
+    builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
+    frame
+}
+
+/// An echo request over IPv4.
+pub fn echo4(destination: Ipv4Addr) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
+        .ipv4(SOURCE4, destination.octets(), 64)
+        .icmpv4_echo_request(7, 1);
+    let mut frame = Vec::new();
+    builder.write(&mut frame, &[0xa5; 56]).expect("a vector takes everything");
+    frame
+}
+
+/// An echo request over IPv6.
+pub fn echo6(destination: Ipv6Addr) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
+        .ipv6(SOURCE6.octets(), destination.octets(), 64)
+        .icmpv6_echo_request(7, 1);
+    let mut frame = Vec::new();
+    builder.write(&mut frame, &[0xa5; 56]).expect("a vector takes everything");
+    frame
+}
+
+/// Who has the router's address? Tell the lan host (RFC 826).
+pub fn arp_request() -> Vec<u8> {
+    let mut frame = [[0xff; 6], LAN_HOST].concat();
+    frame.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend(LAN_HOST);
+    frame.extend(SOURCE4);
+    frame.extend([0; 6]);
+    frame.extend([10, 1, 0, 1]);
+    frame.resize(60, 0);
+    frame
+}
+
+/// Frames to hosts that answer ARP and NDP.
+pub fn resolved() -> Vec<Vec<u8>> {
+    let wan4 = Ipv4Addr::new(10, 2, 0, 2);
+    let wan6 = "2001:db8:2::2".parse().expect("an address");
+    vec![udp4(wan4, 64, 18), udp4(wan4, 64, 1472), udp6(wan6, 64, 18), udp6(wan6, 64, 1452)]
+}
+
+/// Frames to addresses of a connected subnet where nobody is.
+pub fn unresolved() -> Vec<Vec<u8>> {
+    let nobody4 = (100..140).map(|n| udp4(Ipv4Addr::new(10, 2, 0, n), 64, 18));
+    let nobody6 =
+        (0x100..0x128).map(|n| udp6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, n), 64, 18));
+    nobody4.chain(nobody6).collect()
+}
+
+/// Frames that no router may forward, each for a reason of its own.
+pub fn invalid() -> Vec<Vec<u8>> {
+    let wan = Ipv4Addr::new(10, 2, 0, 2);
+    let good = udp4(wan, 64, 18);
+    let changed = |at: usize, octet: u8| {
+        let mut frame = good.clone();
+        frame[ETHERNET + at] = octet;
+        frame
+    };
+    vec![
+        changed(10, good[ETHERNET + 10] ^ 1),      // checksum
+        changed(0, 0x55),                          // version
+        changed(0, 0x42),                          // header length
+        changed(2, 0xff),                          // total length
+        good[..ETHERNET + 12].to_vec(),            // cut short
+        changed(12, 127),                          // a source that no packet may carry
+        udp4(wan, 1, 18),                          // TTL used up
+        udp4(Ipv4Addr::new(192, 0, 2, 1), 64, 18), // no route
+        vec![0x88; 60],                            // not IP at all, and from a group's MAC
+    ]
+}
+
+/// Frames for the router's own stack.
+pub fn for_the_router() -> Vec<Vec<u8>> {
+    let lan4 = Ipv4Addr::new(10, 1, 0, 1);
+    let lan6 = "2001:db8:1::1".parse().expect("an address");
+    vec![
+        echo4(lan4),
+        echo4(Ipv4Addr::new(10, 2, 0, 1)),
+        echo6(lan6),
+        udp4(lan4, 64, 1472),
+        udp6(lan6, 64, 18),
+        arp_request(),
+    ]
+}

@@ -1,0 +1,89 @@
+//! The black-box harness: a network of namespaces, hosts that run real programs in it, and the
+//! router between them. Namespaces are made and unmade here and nowhere else.
+//!
+//! A test reads like an operator's session:
+//!
+//! ```ignore
+//! let net = Topology::lan_wan();
+//! let router = Router::start(&net, &net.config());
+//! net.lan.run("ping -c 3 10.2.0.2").succeeds();
+//! assert_eq!(router.dropped(), 0);
+//! ```
+//!
+//! | variable | what it does |
+//! | --- | --- |
+//! | `KEEP=1` | a failed test leaves its topology standing and says how to enter it |
+//! | `ROUTER=kernel` | the kernel forwards instead of xrouter: the oracle, and the harness's own test |
+//! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute |
+//!
+//! Nothing here sleeps to wait for something: [`eventually`] polls with a deadline.
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
+
+mod command;
+pub mod flood;
+pub mod frames;
+pub mod ledger;
+pub mod names;
+mod router;
+mod topology;
+
+use std::time::{Duration, Instant};
+
+pub use command::{Namespace, Outcome, Running};
+pub use router::{BINARY, Config, Router, launch};
+pub use topology::{Builder, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, ip, sysctl};
+
+/// How long to pause between two looks at something that is being waited for.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Look until `condition` holds; false if it did not within `limit`.
+#[must_use]
+pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Look until `condition` holds, and fail the test if it does not within `limit`.
+#[track_caller]
+pub fn eventually(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds_within(limit, condition), "not within {limit:?}: {what}");
+}
+
+/// So many seconds.
+pub const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// How long a long test runs: `full`, or `quick` with `QUICK=1` in the environment.
+pub fn at_length<T>(full: T, quick: T) -> T {
+    if is_set("QUICK") { quick } else { full }
+}
+
+/// Whether the kernel plays the router: tests of what only xrouter has then return at once.
+pub fn kernel_is_router() -> bool {
+    std::env::var("ROUTER").is_ok_and(|router| router == "kernel")
+}
+
+/// Whether an environment variable is set to something but 0.
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Return from a test of what the kernel does not have, if the kernel plays the router.
+#[macro_export]
+macro_rules! needs_xrouter {
+    () => {
+        if $crate::net::kernel_is_router() {
+            eprintln!("not a question for the kernel");
+            return;
+        }
+    };
+}

@@ -1,0 +1,69 @@
+//! Several queues, several workers.
+
+mod net;
+
+use net::names::WORKER_ROUNDS;
+use net::{Builder, Router, Topology, seconds};
+use serde_json::Value;
+
+/// Needs two cores, 0 and 1.
+fn started(queues: u32, workers: &str) -> (Topology, Router) {
+    let net = Builder::queues(Topology::builder(), queues).build();
+    let router = Router::start(&net, &net.config().router(&format!("workers = {workers}")));
+    (net, router)
+}
+
+/// Many flows at once, so that every queue of the cards gets some; none may fail.
+#[track_caller]
+fn many_flows(net: &Topology) {
+    let server = net.wan.serve(5201, "exec iperf3 -s -1");
+    net.lan.run("iperf3 -c 10.2.0.2 -P 16 -t 2").succeeds().says("receiver");
+    server.wait(seconds(10)).succeeds();
+    for address in ["10.2.0.2", "2001:db8:2::2"] {
+        // Each run of traceroute is several flows: its ports count up.
+        net.lan.run(&format!("traceroute -n -q 8 -N 8 -w 3 {address}")).succeeds().says(address);
+        net.lan.run(&format!("ping -c 3 -i 0.2 {address}")).succeeds().says(" 0% packet loss");
+    }
+    net.lan.run("ping -c 3 -i 0.2 10.1.0.1").succeeds().says(" 0% packet loss");
+}
+
+/// For each worker, how often it found something to do.
+fn busy_rounds(workers: &[Value]) -> Vec<u64> {
+    let [all, idle] = WORKER_ROUNDS;
+    let count = |worker: &Value, name| worker[name].as_u64().unwrap_or_default();
+    workers.iter().map(|worker| count(worker, all) - count(worker, idle)).collect()
+}
+
+#[test]
+fn two_queues_and_two_workers_share_the_work() {
+    let (net, router) = started(2, "[0, 1]");
+    router.carries("wan", 1000, || many_flows(&net));
+    needs_xrouter!();
+    let busy = busy_rounds(&router.show("workers"));
+    assert_eq!(busy.len(), 2);
+    assert!(busy.iter().all(|&rounds| rounds > 100), "rounds with work, by worker: {busy:?}");
+    net::ledger::umem_is_whole(&router);
+    net::ledger::Books::at_rest(&router).close();
+}
+
+#[test]
+fn two_queues_and_one_worker_serve_all() {
+    let (net, router) = started(2, "[1]");
+    router.carries("wan", 1000, || many_flows(&net));
+}
+
+#[test]
+fn one_queue_and_two_workers_serve_all() {
+    let (net, router) = started(1, "[0, 1]");
+    router.carries("wan", 1000, || many_flows(&net));
+}
+
+#[test]
+fn a_flow_keeps_its_order() {
+    let (net, _router) = started(2, "[0, 1]");
+    let server = net.wan.serve(5201, "exec iperf3 -s -1");
+    let report = net.lan.run("iperf3 -u -c 10.2.0.2 -P 4 -t 2 -b 5M -l 1000").succeeds();
+    let server = server.wait(seconds(10)).succeeds();
+    server.does_not_say("OUT OF ORDER");
+    report.does_not_say("OUT OF ORDER");
+}
