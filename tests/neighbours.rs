@@ -90,7 +90,7 @@ fn a_host_that_changes_its_mac_is_followed_at_once() {
     net.wan.run("ping -c 1 10.1.0.2 && ping -6 -c 1 2001:db8:1::2").succeeds();
     change_mac(&net);
     // The host speaks first: its ARP request and its solicitation carry the new MAC.
-    net.lan.run("ping -c 1 10.2.0.2 && ping -6 -c 1 2001:db8:2::2").succeeds();
+    net.lan.run("ping -c 2 -i 0.2 10.2.0.2 && ping -6 -c 2 -i 0.2 2001:db8:2::2").succeeds();
     net.wan.run("ping -c 2 -i 0.2 10.1.0.2").succeeds().says(" 0% packet loss");
     net.wan.run("ping -6 -c 2 -i 0.2 2001:db8:1::2").succeeds().says(" 0% packet loss");
 }

@@ -1,4 +1,5 @@
 //! The messages are the product: each mistake has a test that compares all of its text.
+#![forbid(unsafe_code)]
 
 use std::fs;
 use std::path::PathBuf;

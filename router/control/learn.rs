@@ -62,6 +62,9 @@ impl Router {
         let snapshot = self.snapshot.load();
         let interface = snapshot.interface(port)?;
         let (address, mac, message): (IpAddr, _, _) = match said {
+            Said::ArpAnnouncement { sender, mac } => {
+                (sender.into(), Some(mac), Message::ArpAnnouncement)
+            }
             Said::ArpRequest { sender, mac, for_us } => {
                 (sender.into(), Some(mac), Message::ArpRequest { for_us })
             }

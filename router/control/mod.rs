@@ -1,8 +1,9 @@
 //! The truth about the router, and its only writer: one thread, one loop over what happens.
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
-//! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; [`start`] makes what
-//! it needs, [`port`] attaches and detaches cards, [`answer`] shows it.
+//! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
+//! it needs, `attach.rs` takes cards and lets them go, `learn.rs` hears the workers, `answer.rs`
+//! shows it all.
 #![forbid(unsafe_code)]
 
 mod answer;

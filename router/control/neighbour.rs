@@ -9,9 +9,10 @@
 //! Where ARP has no word for what NDP says, this is what is done (and what Linux does):
 //! - a reply sent to our MAC is a solicited advertisement; a request, an announcement and a
 //!   broadcast reply are unsolicited ones, and only a request for us makes a new entry;
-//! - another MAC in a reply or request replaces the known one even if that is REACHABLE, but not
-//!   within [`Timers::locktime`]: of several answers to one request the first counts;
-//! - another MAC in an announcement always does.
+//! - another MAC in a reply, or in a request to others, replaces the known one even if that is
+//!   REACHABLE, but not within [`Timers::locktime`]: of several answers to one request the first
+//!   counts;
+//! - another MAC in an announcement, or in a request to us, always does.
 //!
 //! A neighbour that stops answering probes is deleted (RFC 4861 7.3.3) and resolved anew by
 //! multicast when the next packet wants it. One that cannot be resolved is FAILED for

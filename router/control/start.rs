@@ -371,14 +371,9 @@ fn make_fib(config: &Config) -> Result<(Arc<Fib>, FibWriter), StartError> {
 /// The arrays of the FIB as BPF maps: `io` makes them and `table` uses them, and neither knows the
 /// other.
 fn shared_maps(layout: &Layout) -> io::Result<Maps> {
-    let octets = |length| u32::try_from(length).map_err(io::Error::other);
-    let maps = SharedMaps::create(&SharedOctets {
-        fib4: octets(layout.fib4)?,
-        fib6: octets(layout.fib6)?,
-        next_hops: octets(layout.next_hops)?,
-        adjacencies: octets(layout.adjacencies)?,
-        ecmp: octets(layout.ecmp)?,
-    })?;
+    let &Layout { fib4, fib6, next_hops, adjacencies, ecmp } = layout;
+    let octets = SharedOctets { fib4, fib6, next_hops, adjacencies, ecmp };
+    let maps = SharedMaps::create(&octets)?;
     let SharedMaps { fib4, fib6, next_hops, adjacencies, ecmp } = maps;
     Ok(Maps { fib4, fib6, next_hops, adjacencies, ecmp })
 }

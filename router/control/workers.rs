@@ -46,13 +46,11 @@ impl Handle {
 
     /// Tell the worker; false, and it is logged, if it does not listen.
     pub fn tell(&self, command: Command) -> bool {
-        match self.mailbox.command(command) {
-            Ok(()) => true,
-            Err(command) => {
-                tracing::error!("the worker on core {} is stuck: {command:?} is lost", self.core);
-                false
-            }
+        let taken = self.mailbox.command(command);
+        if !taken {
+            tracing::error!("the worker on core {} is stuck: a command is lost", self.core);
         }
+        taken
     }
 }
 

@@ -78,11 +78,12 @@ fn may_answer4(offending: &ipv4::View) -> bool {
         let first = address.octets()[0];
         first != 0 && first != 127 && first < 224
     };
+    let is_error = offending.protocol() == protocol::ICMP
+        && offending.payload().first().is_none_or(|&kind| !icmpv4::is_informational(kind));
     unicast(source)
         && !offending.destination().is_multicast()
         && offending.fragment_offset() == 0
-        && !(offending.protocol() == protocol::ICMP
-            && !offending.payload().first().is_some_and(|&kind| icmpv4::is_informational(kind)))
+        && !is_error
 }
 
 fn error4(refusal: Refusal) -> icmpv4::Error {

@@ -40,6 +40,7 @@ pub(super) fn arp(
             .is_some_and(|header| header.destination() == interface.mac),
     };
     let said = match packet.operation {
+        _ if view.is_gratuitous() => Said::ArpAnnouncement { sender, mac },
         arp::Operation::Request => Said::ArpRequest { sender, mac, for_us },
         arp::Operation::Reply => Said::ArpReply { sender, mac, for_us },
     };

@@ -31,7 +31,14 @@ pub enum Report {
 /// What ARP (RFC 826) or neighbour discovery (RFC 4861) said of a neighbour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Said {
-    /// An ARP request or a gratuitous ARP.
+    /// A gratuitous ARP, request or reply: somebody tells all where he is.
+    ArpAnnouncement {
+        /// Sender protocol address.
+        sender: Ipv4Addr,
+        /// Sender hardware address.
+        mac: MacAddress,
+    },
+    /// An ARP request.
     ArpRequest {
         /// Sender protocol address; unspecified in a probe (RFC 5227).
         sender: Ipv4Addr,

@@ -31,6 +31,10 @@ pub const UNITS_OF_SECOND: u32 = 256;
 pub const IS_NODE: u32 = 0x8000_0000;
 /// In an entry, the two highest bits: the rest is the number of a skip.
 pub const IS_SKIP: u32 = 0xc000_0000;
+/// Most nodes: 2 GiB.
+pub const NODES_MAX: u32 = 1 << 21;
+/// Most skips: 512 MiB.
+pub const SKIPS_MAX: u32 = 1 << 24;
 /// Before this bit a skip costs more than the chain that it saves.
 pub const SKIPS_FROM: u8 = 48;
 /// 64-bit words of a skip: key (two), inside and otherwise (one), length.

@@ -42,10 +42,11 @@ pub struct Budget {
     /// IPv4: how many /24s can have longer prefixes in them; 512 octets each, at most
     /// [`fib4::GROUPS_MAX`].
     pub groups4: u32,
-    /// IPv6: nodes, 1 KiB each; a /16 with longer prefixes takes [`fib6::UNITS_OF_SECOND`]. A
+    /// IPv6: nodes, 1 KiB each, at most [`fib6::NODES_MAX`]; a /16 with longer prefixes takes [`fib6::UNITS_OF_SECOND`]. A
     /// full Internet table takes 61,000.
     pub nodes6: u32,
-    /// IPv6: skips, 32 octets each: about one for each prefix longer than /48.
+    /// IPv6: skips, 32 octets each, at most [`fib6::SKIPS_MAX`]: about one for each prefix longer
+    /// than /48.
     pub skips6: u32,
     /// Next hops and groups together; at most [`NEXT_HOP_ID_MAX`].
     pub next_hops: u16,
@@ -69,36 +70,38 @@ impl Default for Budget {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// The IPv4 FIB.
-    pub fib4: usize,
+    pub fib4: u32,
     /// The IPv6 FIB.
-    pub fib6: usize,
+    pub fib6: u32,
     /// Next-hop numbers to slots.
-    pub next_hops: usize,
+    pub next_hops: u32,
     /// The adjacencies.
-    pub adjacencies: usize,
+    pub adjacencies: u32,
     /// The ECMP groups.
-    pub ecmp: usize,
+    pub ecmp: u32,
 }
 
 impl Budget {
     /// How large the shared arrays are for this budget.
     pub fn layout(&self) -> Layout {
         let budget = self.bounded();
+        // The bounds keep every array below 4 GiB, which is what a BPF map can be.
+        let octets = |octets| u32::try_from(octets).unwrap_or(u32::MAX);
         Layout {
-            fib4: fib4::octets(budget.groups4),
-            fib6: fib6::octets(budget.nodes6, budget.skips6),
-            next_hops: next_hop::NEXT_HOPS_OCTETS,
-            adjacencies: next_hop::adjacencies_octets(&budget),
-            ecmp: next_hop::ecmp_octets(&budget),
+            fib4: octets(fib4::octets(budget.groups4)),
+            fib6: octets(fib6::octets(budget.nodes6, budget.skips6)),
+            next_hops: octets(next_hop::NEXT_HOPS_OCTETS),
+            adjacencies: octets(next_hop::adjacencies_octets(&budget)),
+            ecmp: octets(next_hop::ecmp_octets(&budget)),
         }
     }
 
-    /// No more than the entries can name.
+    /// No more than the entries can name and a map can hold.
     fn bounded(self) -> Self {
         Self {
             groups4: self.groups4.min(fib4::GROUPS_MAX),
-            nodes6: self.nodes6.min(!fib6::IS_SKIP),
-            skips6: self.skips6.min(!fib6::IS_SKIP),
+            nodes6: self.nodes6.min(fib6::NODES_MAX),
+            skips6: self.skips6.min(fib6::SKIPS_MAX),
             next_hops: self.next_hops.min(NEXT_HOP_ID_MAX),
             ..self
         }
@@ -134,22 +137,20 @@ impl Memory {
     /// The arrays, in the order of [`Layout`].
     fn regions(self, layout: &Layout) -> io::Result<[Region; 5]> {
         let Layout { fib4, fib6, next_hops, adjacencies, ecmp } = *layout;
-        match self {
-            Self::Anonymous => Ok([
-                Region::anonymous(fib4)?,
-                Region::anonymous(fib6)?,
-                Region::anonymous(next_hops)?,
-                Region::anonymous(adjacencies)?,
-                Region::anonymous(ecmp)?,
-            ]),
-            Self::Maps(maps) => Ok([
-                Region::map(maps.fib4.as_fd(), fib4)?,
-                Region::map(maps.fib6.as_fd(), fib6)?,
-                Region::map(maps.next_hops.as_fd(), next_hops)?,
-                Region::map(maps.adjacencies.as_fd(), adjacencies)?,
-                Region::map(maps.ecmp.as_fd(), ecmp)?,
-            ]),
-        }
+        let own = |octets: u32| Region::anonymous(octets as usize);
+        let map = |fd: OwnedFd, octets: u32| Region::map(fd.as_fd(), octets as usize);
+        Ok(match self {
+            Self::Anonymous => {
+                [own(fib4)?, own(fib6)?, own(next_hops)?, own(adjacencies)?, own(ecmp)?]
+            }
+            Self::Maps(maps) => [
+                map(maps.fib4, fib4)?,
+                map(maps.fib6, fib6)?,
+                map(maps.next_hops, next_hops)?,
+                map(maps.adjacencies, adjacencies)?,
+                map(maps.ecmp, ecmp)?,
+            ],
+        })
     }
 }
 
@@ -207,7 +208,8 @@ impl FibWriter {
     /// any.
     ///
     /// # Errors
-    /// No room for a prefix that is longer than /24: nothing has changed.
+    /// No room for a prefix that is longer than /24: nothing has changed. What was freed since
+    /// the last [`FibWriter::reclaim`] is no room yet.
     pub fn insert4(&mut self, to: Ipv4Net, hop: NextHopId) -> Result<Option<NextHopId>, TableFull> {
         self.v4.insert(&self.fib.v4, to, hop)
     }
@@ -231,7 +233,8 @@ impl FibWriter {
     /// any.
     ///
     /// # Errors
-    /// No room for another node or skip: nothing has changed.
+    /// No room for another node or skip: nothing has changed. What was freed since the last
+    /// [`FibWriter::reclaim`] is no room yet.
     pub fn insert6(&mut self, to: Ipv6Net, hop: NextHopId) -> Result<Option<NextHopId>, TableFull> {
         self.v6.insert(&self.fib.v6, to, hop)
     }
@@ -298,8 +301,9 @@ impl FibWriter {
         self.fib.used.take(id)
     }
 
-    /// Make what was freed available again once all readers have passed: now and then, and
-    /// before too much waits. It takes two calls with a round of every worker in between.
+    /// Make what was freed available again once all readers have passed. It takes two calls with
+    /// a round of every worker in between, and waits for nobody: call it now and then (also while
+    /// a large table is loaded, once in some thousand routes).
     pub fn reclaim(&mut self, epochs: &Epochs) {
         let grace = Grace::new(epochs);
         self.v4.reclaim(grace);

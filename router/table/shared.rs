@@ -108,6 +108,7 @@ pub fn prefetch<T: Word>(words: &[T], index: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
     use std::sync::atomic::Ordering;
 
     use super::*;
@@ -133,6 +134,19 @@ mod tests {
     #[should_panic(expected = "aligned")]
     fn a_view_off_its_alignment_is_refused() {
         Region::anonymous(64).unwrap().words::<AtomicU64>(4, 1);
+    }
+
+    #[test]
+    fn two_mappings_of_one_file_are_one_memory() {
+        let path = std::env::temp_dir().join(format!("xrouter-region-{}", std::process::id()));
+        let file =
+            std::fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.set_len(4096).unwrap();
+        let [one, other] = [(); 2].map(|()| Region::map(file.as_fd(), 4096).unwrap());
+        drop(file);
+        one.words::<AtomicU16>(2, 1)[0].store(0xa5a5, Ordering::Relaxed);
+        assert_eq!(other.words::<AtomicU16>(2, 1)[0].load(Ordering::Relaxed), 0xa5a5);
     }
 
     #[test]

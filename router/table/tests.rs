@@ -47,7 +47,7 @@ fn a_reader_sees_the_old_or_the_new_ipv4_route() {
         let found = fib.v4.lookup(0x0a00_0001);
         assert!([Some(hop(1)), Some(hop(2))].contains(&found), "{found:?}");
     };
-    while_reading(look, 20_000, |writer, round| {
+    while_reading(look, 5_000, |writer, round| {
         writer.insert4(net("10.0.0.0/16"), hop(1)).unwrap();
         let len = [20, 24, 25, 31, 32][round as usize % 5];
         try_insert(writer.insert4(Ipv4Net::new([10, 0, 0, 1].into(), len).unwrap(), hop(2)));
@@ -70,7 +70,7 @@ fn a_reader_sees_the_old_or_the_new_ipv6_route() {
         let sound = |found| [Some(hop(1)), Some(hop(2))].contains(&found);
         assert!(found.into_iter().all(sound), "{found:?}");
     };
-    while_reading(look, 20_000, |writer, round| {
+    while_reading(look, 5_000, |writer, round| {
         writer.insert6(net(HERE, 36), hop(1)).unwrap();
         let len = [40, 48, 52, 64, 100, 127, 128][round as usize % 7];
         try_insert(writer.insert6(net(HERE, len), hop(2)));
@@ -92,7 +92,7 @@ fn a_reader_sees_one_whole_rewrite() {
         let (_, seen) = fib.next_hops.adjacency(hop(1), || 0);
         assert_eq!(seen, whole(seen.rewrite[0]));
     };
-    while_reading(look, 50_000, |writer, round| match round {
+    while_reading(look, 20_000, |writer, round| match round {
         0 => assert_eq!(writer.allocate(whole(0)), Ok(hop(1))),
         _ => writer.set(hop(1), whole((round % 251) as u8)),
     });
@@ -117,10 +117,12 @@ fn routes_are_kept_and_listed() {
 #[test]
 fn the_budget_is_what_the_entries_can_name() {
     let all = u32::MAX;
-    let greedy = Budget { groups4: all, nodes6: 1, skips6: 1, next_hops: u16::MAX, ecmp_groups: 0 };
+    let greedy =
+        Budget { groups4: all, nodes6: all, skips6: all, next_hops: u16::MAX, ecmp_groups: 0 };
     let layout = greedy.layout();
     assert_eq!(layout.fib4, 2 * ((1 << 24) + 256 * 32_767));
     assert_eq!(layout.adjacencies, 32 * (2 * 32_767 + 1));
+    assert_eq!(layout.fib6, 4 * (65_536 + 256 * fib6::NODES_MAX) + 32 * fib6::SKIPS_MAX);
     assert!(layout.ecmp > 0);
 }
 

@@ -71,7 +71,7 @@ pub enum Mail {
 
 /// Reports that may wait for control; more are lost and counted.
 const MAIL_MAX: usize = 4096;
-/// Commands that may wait for the worker; control waits for room.
+/// Commands that may wait for the worker; more are lost and logged.
 const COMMANDS_MAX: usize = 4096;
 
 /// The mailbox of one worker, shared by it and control.
@@ -96,14 +96,13 @@ impl Mailbox {
         })
     }
 
-    /// Control: tell the worker.
-    ///
-    /// # Errors
-    /// Gives the command back if the ring is full: the worker is stuck or far behind.
-    pub fn command(&self, command: Command) -> Result<(), Command> {
-        self.commands.push(command)?;
+    /// Control: tell the worker. False if the ring is full: the worker is stuck or far behind, and
+    /// the command is lost.
+    #[must_use]
+    pub fn command(&self, command: Command) -> bool {
+        let taken = self.commands.push(command).is_ok();
         self.worker_bell.ring();
-        Ok(())
+        taken
     }
 
     /// Control: what the worker said.

@@ -178,6 +178,7 @@ fn heard(said: &Said) -> String {
         |mac: &Option<MacAddress>| mac.map_or("without a MAC".into(), |mac| format!("at {mac}"));
     let for_us = |yes: &bool| if *yes { " for us" } else { "" };
     match said {
+        Said::ArpAnnouncement { sender, mac } => format!("arp announcement {sender} at {mac}"),
         Said::ArpRequest { sender, mac, for_us: us } => {
             format!("arp request {sender} at {mac}{}", for_us(us))
         }

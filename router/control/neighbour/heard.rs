@@ -94,7 +94,9 @@ impl Message {
         match self {
             // RFC 826: merge what is there already, add only if we are the target. An ARP sender
             // has no S flag: that it can be heard does not say that it hears us, so it is STALE.
-            Self::ArpRequest { for_us } => claim(false, ReplaceUnlessLocked, None, for_us),
+            // One that asks for us comes from the host itself: its new MAC counts at once.
+            Self::ArpRequest { for_us: true } => claim(false, Replace, None, true),
+            Self::ArpRequest { for_us: false } => claim(false, ReplaceUnlessLocked, None, false),
             Self::ArpReply { to_us } => claim(to_us, ReplaceUnlessLocked, None, false),
             Self::ArpAnnouncement => claim(false, Replace, None, false),
             // RFC 4861 7.2.3: only with a valid target; the source option is what is learned, and

@@ -348,13 +348,21 @@ fn an_arp_request_for_somebody_else_updates_what_is_known() {
 fn of_several_arp_answers_the_first_counts() {
     let mut lab = Lab::at(HOST, State::Incomplete);
     lab.hears(HOST, A, REPLY);
-    for message in [REPLY, REQUEST] {
+    for message in [REPLY, Message::ArpRequest { for_us: false }] {
         lab.hears(HOST, B, message);
         assert_eq!((lab.mac(HOST), lab.state(HOST)), (Some(A), Some(State::Reachable)));
     }
     lab.seconds(1);
     lab.hears(HOST, B, REPLY);
     assert_eq!(lab.done, [lab.installs(HOST, B, State::Reachable)]);
+}
+
+#[test]
+fn a_neighbour_that_asks_for_us_moves_at_once() {
+    let mut lab = Lab::at(HOST, State::Incomplete);
+    lab.hears(HOST, A, REPLY);
+    lab.hears(HOST, B, REQUEST);
+    assert_eq!(lab.done, [lab.installs(HOST, B, State::Stale)]);
 }
 
 #[test]
