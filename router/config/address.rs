@@ -1,4 +1,5 @@
 //! Which addresses a router or its neighbours can have, and behind which port they lie.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

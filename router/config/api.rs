@@ -1,4 +1,5 @@
 //! The `[api]` section: where the running router answers.
+#![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! The `[tables]` section, how much each table holds, and `[resolution]`, how long a neighbour is
 //! believed.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Mistakes in a file: noted while it is read, and shown with their place and their mend.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io;

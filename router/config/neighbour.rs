@@ -1,4 +1,5 @@
 //! `[[neighbour]]`: a neighbour whose MAC address is given, not asked for.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::net::IpAddr;

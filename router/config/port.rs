@@ -1,4 +1,5 @@
 //! `[[port]]`: a network card, the name of its tap, and the addresses that the router has there.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::net::IpAddr;

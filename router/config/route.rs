@@ -1,4 +1,5 @@
 //! `[[route]]`: a static route.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::net::IpAddr;

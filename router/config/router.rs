@@ -1,4 +1,5 @@
 //! The `[router]` section: the router as a whole.
+#![forbid(unsafe_code)]
 
 use super::section::{Keys, Section};
 

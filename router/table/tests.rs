@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 

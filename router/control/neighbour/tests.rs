@@ -1,4 +1,5 @@
 //! The rules of RFC 826, 1122, 4861, 5227, one test each; whole days; attacks; and a model.
+#![forbid(unsafe_code)]
 
 mod attack;
 mod model;

@@ -1,4 +1,5 @@
 //! Scans and floods (RFC 6583): what must hold when somebody wants the table full.
+#![forbid(unsafe_code)]
 
 use super::*;
 

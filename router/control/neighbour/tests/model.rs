@@ -1,4 +1,5 @@
 //! Whatever happens in whatever order: the limits hold, and control's view is the table's.
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
