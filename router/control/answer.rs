@@ -156,14 +156,16 @@ impl Router {
     }
 
     fn show_tables(&self) -> Vec<view::Table> {
-        let usage = self.fib.usage();
-        let row = |(table, used, limit): (&str, u64, u64)| view::Table {
+        let (used, refused) = (self.neighbours.len() as u64, self.neighbours.stats().refused);
+        let limit = u64::from(self.config.tables.neighbours);
+        let row = |(table, used, limit, refused): (&str, u64, u64, u64)| view::Table {
             table: table.to_owned(),
             used,
             limit,
-            refused: 0,
+            refused,
         };
-        usage.rows().into_iter().map(row).collect()
+        let fib = self.fib.usage().rows();
+        std::iter::once(("neighbours", used, limit, refused)).chain(fib).map(row).collect()
     }
 
     /// What each worker counts at one port.

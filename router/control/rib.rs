@@ -60,7 +60,6 @@ pub struct Installed {
 #[derive(Debug, Default)]
 pub struct Rib {
     routes: BTreeMap<IpNet, BTreeMap<Origin, Installed>>,
-    refused: u64,
 }
 
 impl Rib {
@@ -76,12 +75,11 @@ impl Rib {
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> Result<(), TableFull> {
-        let hop = hop_for(&action, hops, fib).inspect_err(|_| self.refused += 1)?;
+        let hop = hop_for(&action, hops, fib)?;
         let others = self.routes.get(&to);
         let is_best =
             others.and_then(|all| all.keys().find(|&&o| o != origin)).is_none_or(|o| origin < *o);
         if is_best && let Err(full) = write(fib, to, hop) {
-            self.refused += 1;
             release(&action, hop, hops, fib);
             return Err(full);
         }
@@ -136,11 +134,6 @@ impl Rib {
             let (origin, route) = self.routes.get(&to)?.iter().next()?;
             Some((to, *origin, &route.action))
         })
-    }
-
-    /// Routes refused because a table was full, since the start.
-    pub fn refused(&self) -> u64 {
-        self.refused
     }
 }
 

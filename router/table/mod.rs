@@ -174,6 +174,17 @@ pub struct FibWriter {
     v4: fib4::Writer,
     v6: fib6::Writer,
     next_hops: next_hop::Writer,
+    refused: Refused,
+}
+
+/// Changes refused since the start, by the table that was full.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Refused {
+    groups4: u64,
+    nodes6: u64,
+    skips6: u64,
+    next_hops: u64,
+    ecmp_groups: u64,
 }
 
 impl FibWriter {
@@ -195,6 +206,7 @@ impl FibWriter {
             v4: fib4::Writer::new(budget.groups4),
             v6: fib6::Writer::new(budget.nodes6, budget.skips6),
             next_hops: next_hop::Writer::new(&budget),
+            refused: Refused::default(),
         };
         Ok((fib, writer))
     }
@@ -211,7 +223,7 @@ impl FibWriter {
     /// No room for a prefix that is longer than /24: nothing has changed. What was freed since
     /// the last [`FibWriter::reclaim`] is no room yet.
     pub fn insert4(&mut self, to: Ipv4Net, hop: NextHopId) -> Result<Option<NextHopId>, TableFull> {
-        self.v4.insert(&self.fib.v4, to, hop)
+        self.v4.insert(&self.fib.v4, to, hop).inspect_err(|_| self.refused.groups4 += 1)
     }
 
     /// Take the route to `to` away. The next hop that it had.
@@ -236,7 +248,11 @@ impl FibWriter {
     /// No room for another node or skip: nothing has changed. What was freed since the last
     /// [`FibWriter::reclaim`] is no room yet.
     pub fn insert6(&mut self, to: Ipv6Net, hop: NextHopId) -> Result<Option<NextHopId>, TableFull> {
-        self.v6.insert(&self.fib.v6, to, hop)
+        self.v6.insert(&self.fib.v6, to, hop).inspect_err(|_| {
+            let skips = self.v6.skips();
+            let no_skip = skips.used() == skips.limit();
+            *if no_skip { &mut self.refused.skips6 } else { &mut self.refused.nodes6 } += 1;
+        })
     }
 
     /// Take the route to `to` away. The next hop that it had.
@@ -259,7 +275,8 @@ impl FibWriter {
     /// # Errors
     /// All numbers are in use, or released too short a time ago.
     pub fn allocate(&mut self, adjacency: Adjacency) -> Result<NextHopId, TableFull> {
-        self.next_hops.allocate(&self.fib.next_hops, adjacency)
+        let allocated = self.next_hops.allocate(&self.fib.next_hops, adjacency);
+        allocated.inspect_err(|_| self.refused.next_hops += 1)
     }
 
     /// Another adjacency for a next hop: one store, however many routes lead to it. If so many
@@ -275,7 +292,8 @@ impl FibWriter {
     /// # Errors
     /// No number or no group is free.
     pub fn allocate_group(&mut self, members: &[(NextHopId, u16)]) -> Result<NextHopId, TableFull> {
-        self.next_hops.allocate_group(&self.fib.next_hops, members)
+        let allocated = self.next_hops.allocate_group(&self.fib.next_hops, members);
+        allocated.inspect_err(|_| self.refused.ecmp_groups += 1)
     }
 
     /// Other members for a group. Members that stay keep their flows as far as the new weights
@@ -321,6 +339,7 @@ impl FibWriter {
             skips6: slots(self.v6.skips()),
             next_hops,
             ecmp_groups,
+            refused: self.refused,
         }
     }
 }
@@ -338,18 +357,21 @@ pub struct Usage {
     pub next_hops: (u32, u32),
     /// See [`Budget::ecmp_groups`].
     pub ecmp_groups: (u32, u32),
+    refused: Refused,
 }
 
 impl Usage {
-    /// Name, used, limit of each table. The names are those of the budgets in router.toml.
-    pub fn rows(&self) -> Vec<(&'static str, u64, u64)> {
-        let row = |name, (used, limit)| (name, u64::from(used), u64::from(limit));
-        vec![
-            row("ipv4_groups", self.groups4),
-            row("ipv6_nodes", self.nodes6),
-            row("ipv6_skips", self.skips6),
-            row("next_hops", self.next_hops),
-            row("ecmp_groups", self.ecmp_groups),
+    /// Name, used, limit and changes refused of each table. The names are those of the budgets in
+    /// router.toml.
+    pub fn rows(&self) -> [(&'static str, u64, u64, u64); 5] {
+        let row = |name, (used, limit), refused| (name, u64::from(used), u64::from(limit), refused);
+        let refused = &self.refused;
+        [
+            row("ipv4_groups", self.groups4, refused.groups4),
+            row("ipv6_nodes", self.nodes6, refused.nodes6),
+            row("ipv6_skips", self.skips6, refused.skips6),
+            row("next_hops", self.next_hops, refused.next_hops),
+            row("ecmp_groups", self.ecmp_groups, refused.ecmp_groups),
         ]
     }
 }

@@ -173,3 +173,16 @@ fn the_c_header_agrees() {
     let defined = header.lines().filter(|line| line.starts_with("#define XR_")).count();
     assert_eq!(defined, ours.len(), "a constant that nobody checks");
 }
+
+#[test]
+fn what_is_refused_is_counted() {
+    let budget = Budget { groups4: 1, ecmp_groups: 0, ..SMALL };
+    let (_, mut writer) = FibWriter::new(budget, Memory::Anonymous).unwrap();
+    let hop = writer.allocate(Adjacency::plain(AdjacencyKind::Receive)).unwrap();
+    writer.insert4("10.0.0.1/32".parse().unwrap(), hop).unwrap();
+    assert_eq!(writer.insert4("10.0.1.1/32".parse().unwrap(), hop), Err(TableFull));
+    assert_eq!(writer.allocate_group(&[(hop, 1)]), Err(TableFull));
+    let rows = writer.usage().rows();
+    assert_eq!(rows[0], ("ipv4_groups", 1, 1, 1));
+    assert_eq!(rows[4], ("ecmp_groups", 0, 0, 1));
+}
