@@ -21,7 +21,7 @@ need_cargo() {
         export RUSTUP_HOME=$home/.rustup CARGO_HOME=$home/.cargo
     fi
     command -v cargo >/dev/null ||
-        die 'no Rust toolchain; install one with rustup, or: apt-get install rustup && rustup default stable'
+        die 'no Rust toolchain; install one with rustup, then: rustup default stable'
 }
 
 # progress TITLE LOG COMMAND...: run a command with its output in a file. A terminal sees the time

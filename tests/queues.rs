@@ -59,6 +59,20 @@ fn one_queue_and_two_workers_serve_all() {
 }
 
 #[test]
+fn a_port_with_fewer_queues_than_workers_is_sent_to_by_handing_over() {
+    needs_xrouter!();
+    let net = Builder::queues(Topology::builder(), 2).build();
+    net.wan.run("ethtool -L eth0 rx 1 tx 1").succeeds();
+    net.router.run("ethtool -L wan0 rx 1 tx 1").succeeds();
+    let router = Router::start(&net, &net.config().router("workers = [0, 1]"));
+    router.carries("wan", 1000, || many_flows(&net));
+    let handed_over = router.row("counters", "port", "lan")["handed_over"].as_u64().unwrap();
+    assert!(handed_over > 100, "{handed_over} packets handed over");
+    net::ledger::umem_is_whole(&router);
+    net::ledger::Books::at_rest(&router).close();
+}
+
+#[test]
 fn a_flow_keeps_its_order() {
     let (net, _router) = started(2, "[0, 1]");
     let server = net.wan.serve(5201, "exec iperf3 -s -1");

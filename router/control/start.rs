@@ -425,6 +425,8 @@ fn start_workers(
             "; lower [router] frames, or without huge pages set huge_pages = false",
         ))?;
         let first = PortId::new(0).ok_or(StartError::NoPorts)?;
+        let mailbox = Mailbox::new(shared.bell.clone()).map_err(system("socketpair", ""))?;
+        let bell = mailbox.worker_bell.clone();
         let setup = Setup {
             number,
             ports: config.ports.len(),
@@ -432,8 +434,8 @@ fn start_workers(
             snapshot: shared.snapshot.clone(),
             epochs: shared.epochs.clone(),
             counters: Arc::new(WorkerCounters::new()),
-            mailbox: Arc::new(Mailbox::new(shared.bell.clone()).map_err(system("socketpair", ""))?),
-            handover: Arc::new(Handover::new(HANDOVER_DEPTH, first)),
+            mailbox: Arc::new(mailbox),
+            handover: Arc::new(Handover::new(HANDOVER_DEPTH, first, bell)),
             poll: match config.router.poll {
                 config::Poll::Adaptive => Poll::Adaptive,
                 config::Poll::Busy => Poll::Busy,

@@ -2,10 +2,13 @@
 //! ring, since each worker's UMEM is its own.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use arrayvec::ArrayVec;
 use crossbeam::queue::ArrayQueue;
 
 use crate::id::PortId;
+use crate::io::event::Bell;
 
 /// Longest frame that can be handed over, in octets: a chunk of 4096 less its headroom.
 const FRAME_MAX: usize = 4096;
@@ -24,12 +27,14 @@ pub struct Parcel {
 pub struct Handover {
     full: ArrayQueue<Box<Parcel>>,
     empty: ArrayQueue<Box<Parcel>>,
+    /// Wakes the worker that takes.
+    bell: Arc<Bell>,
 }
 
 impl Handover {
-    /// A ring for `depth` parcels.
-    pub fn new(depth: usize, port: PortId) -> Self {
-        let ring = Self { full: ArrayQueue::new(depth), empty: ArrayQueue::new(depth) };
+    /// A ring for `depth` parcels into the worker that `bell` wakes.
+    pub fn new(depth: usize, port: PortId, bell: Arc<Bell>) -> Self {
+        let ring = Self { full: ArrayQueue::new(depth), empty: ArrayQueue::new(depth), bell };
         for _ in 0..depth {
             let parcel = Box::new(Parcel { port, bytes: ArrayVec::new() });
             assert!(ring.empty.push(parcel).is_ok(), "the ring has room for `depth`");
@@ -49,6 +54,11 @@ impl Handover {
         self.full.push(parcel).is_ok()
     }
 
+    /// Wake the worker that takes: once, after all that there is to give.
+    pub fn wake(&self) {
+        self.bell.ring();
+    }
+
     /// Take the next frame and look at it; false if there is none.
     pub fn take(&self, look: impl FnOnce(&Parcel)) -> bool {
         let Some(parcel) = self.full.pop() else { return false };
@@ -65,7 +75,7 @@ mod tests {
     #[test]
     fn a_full_ring_refuses_and_recovers() {
         let port = PortId::new(3).unwrap();
-        let ring = Handover::new(2, port);
+        let ring = Handover::new(2, port, Arc::new(Bell::new().unwrap()));
         assert!(ring.give(port, b"one") && ring.give(port, b"two") && !ring.give(port, b"three"));
         assert!(ring.take(|parcel| assert_eq!(&parcel.bytes[..], b"one")));
         assert!(!ring.give(port, &[0; FRAME_MAX + 1]), "too long");

@@ -80,7 +80,7 @@ pub struct Mailbox {
     commands: ArrayQueue<Command>,
     mail: ArrayQueue<Mail>,
     /// Wakes the worker.
-    pub worker_bell: Bell,
+    pub worker_bell: Arc<Bell>,
     /// Wakes control: one bell for all workers.
     pub control_bell: Arc<Bell>,
 }
@@ -91,7 +91,7 @@ impl Mailbox {
         Ok(Self {
             commands: ArrayQueue::new(COMMANDS_MAX),
             mail: ArrayQueue::new(MAIL_MAX),
-            worker_bell: Bell::new()?,
+            worker_bell: Arc::new(Bell::new()?),
             control_bell,
         })
     }

@@ -186,6 +186,9 @@ impl Port {
         let Some(handover) = &self.through else {
             return drop_all(frames, DropReason::PortDown, pool, counters);
         };
+        if frames.is_empty() {
+            return;
+        }
         for mut frame in frames.drain(..) {
             open_checksum(&mut frame, false);
             let counters = counters.port(frame.ingress());
@@ -197,6 +200,7 @@ impl Port {
             }
             pool.give(frame);
         }
+        handover.wake();
     }
 }
 
