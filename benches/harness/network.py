@@ -1,0 +1,121 @@
+"""The network of the benchmark: two hosts, and between them the place of the forwarder.
+
+    xrbench-lan            xrbench-router            xrbench-wan
+    eth0 ----------------- lan0      wan0 ----------- eth0
+    10.1.0.2               (10.1.0.1)(10.2.0.1)       10.2.0.2
+    direct0 ----------------------------------------- direct1
+
+The forwarder's cards have no addresses until the kernel is the forwarder. `direct` is the cable
+that says what sender and sink can do without a forwarder.
+"""
+
+import pathlib
+import subprocess
+
+PREFIX = "xrbench-"
+ROLES = ("lan", "router", "wan")
+MACS = {
+    ("lan", "eth0"): "02:00:00:00:01:02",
+    ("router", "lan0"): "02:00:00:00:01:01",
+    ("router", "wan0"): "02:00:00:00:02:01",
+    ("wan", "eth0"): "02:00:00:00:02:02",
+    ("lan", "direct0"): "02:00:00:00:04:01",
+    ("wan", "direct1"): "02:00:00:00:04:02",
+}
+HOSTS = {"lan": "10.1.0.2", "wan": "10.2.0.2"}
+ROUTER = {"lan0": "10.1.0.1", "wan0": "10.2.0.1"}
+NEIGHBOURS = {"lan0": ("10.1.0.2", MACS["lan", "eth0"]), "wan0": ("10.2.0.2", MACS["wan", "eth0"])}
+# A network behind the host of the wan: where the test packets go.
+FAR = "10.3.0.0/24"
+
+
+class Failed(Exception):
+    """Something that the user should read, in one line."""
+
+
+def run(*words):
+    """Run a command that has to succeed; its output."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise Failed(f"{' '.join(map(str, words))}: {said[-1] if said else done.returncode}")
+    return done.stdout
+
+
+def inside(role, *words):
+    """The words of a command that runs in a namespace. Not `ip netns exec`: it mounts a /sys."""
+    return ["nsenter", f"--net=/run/netns/{PREFIX}{role}", "--", *map(str, words)]
+
+
+def urgent(role, *words, **options):
+    """Start a program that what else runs on the machine shall not take its core from.
+
+    Its own session, so that Ctrl-C ends the harness and the harness ends it, and so that its
+    scheduling group, where the kernel makes one for each session, can be put first too."""
+    words = inside(role, "nice", "-n", "-20", *words)
+    process = subprocess.Popen(words, start_new_session=True, **options)
+    group = pathlib.Path(f"/proc/{process.pid}/autogroup")
+    if group.exists():
+        group.write_text("-20")
+    return process
+
+
+def ip(role, *words):
+    return run("ip", "-n", PREFIX + role, *words)
+
+
+def up():
+    for role in ROLES:
+        run("ip", "netns", "add", PREFIX + role)
+        ip(role, "link", "set", "lo", "up")
+        # Only the kernel as the forwarder switches it on: else it would stand in for the others.
+        settings = ["net.ipv4.ip_forward=0"]
+        if role != "router":
+            settings += ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"]
+        run(*inside(role, "sysctl", "-q", "-w", *settings))
+    link("lan", "eth0", "router", "lan0")
+    link("wan", "eth0", "router", "wan0")
+    link("lan", "direct0", "wan", "direct1")
+    for role, device in (("lan", "lan0"), ("wan", "wan0")):
+        ip(role, "address", "add", HOSTS[role] + "/24", "dev", "eth0")
+        ip(role, "route", "add", "default", "via", ROUTER[device])
+        mac = MACS["router", device]
+        ip(role, "neighbour", "add", ROUTER[device], "lladdr", mac, "dev", "eth0")
+
+
+def link(role, device, other, peer):
+    """A veth pair of one queue: native XDP wants as many to receive as its peer has to transmit."""
+    queues = ["numtxqueues", "1", "numrxqueues", "1"]
+    near = [device, "address", MACS[role, device], *queues]
+    far = [peer, "address", MACS[other, peer], "netns", PREFIX + other, *queues]
+    ip(role, "link", "add", *near, "type", "veth", "peer", "name", *far)
+    ip(role, "link", "set", device, "up")
+    ip(other, "link", "set", peer, "up")
+
+
+def napi(wanted):
+    """Live frames can be sent to a veth only if NAPI is on at it: GRO does that, once it is up."""
+    for device in ROUTER:
+        run(*inside("router", "ethtool", "-K", device, "gro", "on" if wanted else "off"))
+
+
+OFFLOADS = ("rx", "tx", "sg", "tso", "gso", "gro")
+# What a new veth has: GRO is off, since NAPI is.
+DEFAULTS = {name: "off" if name == "gro" else "on" for name in OFFLOADS}
+
+
+def offloads(wanted):
+    """All hosts and cards as a new veth is, or without any offload, as between real cards."""
+    for role, device in (("lan", "eth0"), ("wan", "eth0"), ("router", "lan0"), ("router", "wan0")):
+        values = [word for name in OFFLOADS for word in (name, DEFAULTS[name] if wanted else "off")]
+        # Not all that is asked for can be changed while an XDP program is there.
+        subprocess.run(inside(role, "ethtool", "-K", device, *values), capture_output=True)
+
+
+def down():
+    for role in ROLES:
+        if not pathlib.Path("/run/netns", PREFIX + role).exists():
+            continue
+        pids = run("ip", "netns", "pids", PREFIX + role).split()
+        subprocess.run(["kill", "-9", *pids], capture_output=True)
+        run("ip", "netns", "del", PREFIX + role)
