@@ -159,6 +159,7 @@ impl Socket {
             taken = true;
             match pool.received(descriptor.address, descriptor.len, self.port) {
                 Some(frame) => {
+                    frame.prefetch();
                     self.lent.receive -= 1;
                     into.push(frame);
                 }
