@@ -102,8 +102,8 @@ fn forwards_under_full_load(net: &Topology) {
 
 fn arrived(net: &Topology) -> u64 {
     let said = net.wan.run("ip -s -j link show eth0").succeeds();
-    let links: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
-    links[0]["stats64"]["rx"]["packets"].as_u64().unwrap()
+    let links: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    links[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
 }
 
 /// What an operator finds in the router's namespace, without what moves by itself.

@@ -18,7 +18,7 @@ use crate::case::{Case, Input, Outcome, Source};
 use crate::router::Router;
 
 /// Chunks of the UMEM: enough for a batch and its fragments.
-const CHUNKS: u32 = 256;
+const CHUNKS: u32 = 1024;
 const CHUNK_SIZE: u16 = 2048;
 
 /// How frames from the wire are taken through the pipeline.
