@@ -12,16 +12,27 @@ use crate::pipeline::report::{Report, Said};
 use crate::pipeline::verdict::Awaited;
 use crate::worker::{Command, Mail, SmallFrame};
 
+/// Messages of one worker that are read in one turn: a flood of ARP must not keep control from
+/// its timers and from who asks it.
+const MAIL_PER_TURN: usize = 1024;
+
 impl Router {
-    /// Read everything that the workers have said.
+    /// Read what the workers have said.
     pub(super) fn read_mail(&mut self) {
         // The bell is silenced before the mail is read, or a ring in between would be lost.
         while matches!(self.bell.try_read(&mut [0; 64]), Ok(64)) {}
         for worker in 0..self.workers.len() {
+            let mut read = 0;
             while let Some(mail) = self.workers[worker].mailbox.read() {
                 match mail {
                     Mail::Report(report) => self.learn(report),
                     Mail::Detached(port) => self.ports[port.index()].queues_closed(),
+                }
+                read += 1;
+                if read == MAIL_PER_TURN {
+                    // The rest in another turn.
+                    self.workers[worker].mailbox.control_bell.ring();
+                    break;
                 }
             }
         }
