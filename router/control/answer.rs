@@ -175,7 +175,7 @@ impl Router {
 
     fn show_workers(&self) -> Vec<view::Worker> {
         let row = |(number, worker): (usize, &super::workers::Handle)| {
-            let (counters, ledger) = (&worker.counters, &worker.counters.ledger);
+            let (counters, places) = (&worker.counters, worker.counters.ledger.get());
             view::Worker {
                 worker: number,
                 core: worker.core,
@@ -185,12 +185,12 @@ impl Router {
                 mail_lost: counters.mail_lost.get(),
                 invalid_descriptors: counters.invalid_descriptors.get(),
                 umem: view::Umem {
-                    free: ledger.free.get(),
-                    receive: ledger.receive.get(),
-                    transmit: ledger.transmit.get(),
-                    held: ledger.held.get(),
-                    queued: ledger.queued.get(),
-                    total: ledger.total.get(),
+                    free: places.free,
+                    receive: places.receive,
+                    transmit: places.transmit,
+                    held: places.held,
+                    queued: places.queued,
+                    total: places.total,
                 },
             }
         };

@@ -22,7 +22,7 @@ use arc_swap::cache::Cache;
 
 use crate::frame::{Area, Frame, Pool};
 use crate::id::PortId;
-use crate::pipeline::counters::WorkerCounters;
+use crate::pipeline::counters::{Places, WorkerCounters};
 use crate::pipeline::verdict::{Awaited, DropReason, Refusal, Verdict};
 use crate::pipeline::{self, Batch, Local, Outbox, Tables, report::Report};
 use crate::table::Fib;
@@ -322,7 +322,6 @@ impl<'w> Worker<'w> {
 
     /// Where the chunks are, for everybody to see.
     fn sample(&mut self) {
-        let ledger = &self.local.counters.ledger;
         let (mut receive, mut transmit, mut invalid) = (0u64, 0u64, 0u64);
         for port in &mut self.ports {
             for socket in port.sockets() {
@@ -332,12 +331,14 @@ impl<'w> Worker<'w> {
                 invalid += socket.counters().invalid_descriptors;
             }
         }
-        ledger.free.set(self.pool.free() as u64);
-        ledger.receive.set(receive);
-        ledger.transmit.set(transmit);
-        ledger.held.set(self.held.len() as u64);
-        ledger.queued.set(self.out.len() as u64);
-        ledger.total.set(self.pool.total() as u64);
+        self.local.counters.ledger.set(Places {
+            free: self.pool.free() as u64,
+            receive,
+            transmit,
+            held: self.held.len() as u64,
+            queued: self.out.len() as u64,
+            total: self.pool.total() as u64,
+        });
         self.local.counters.invalid_descriptors.set(invalid);
         self.local.counters.rounds.add(1);
     }
