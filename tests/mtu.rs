@@ -2,7 +2,7 @@
 
 mod net;
 
-use net::{Builder, Router, Topology, seconds};
+use net::{Builder, Router, Topology, WAN_DEVICE, eventually, ip, launch, seconds};
 
 /// The smallest that IPv6 allows (RFC 8200 section 5).
 const SMALL: u32 = 1280;
@@ -25,6 +25,30 @@ fn too_big_is_answered_with_the_right_mtu() {
     // What just fits goes through.
     net.lan.run("ping -c 1 -W 3 -M do -s 1252 10.2.0.2").succeeds();
     net.lan.run("ping -6 -c 1 -W 3 -M do -s 1232 2001:db8:2::2").succeeds();
+}
+
+#[test]
+fn a_changed_mtu_is_honoured_by_the_next_packet() {
+    let (net, _router) = started(Topology::builder());
+    let ping = || net.lan.run("ping -c 1 -W 1 -M do -s 1400 10.2.0.2");
+    ping().succeeds();
+    ip(&format!("-n {} link set {WAN_DEVICE} mtu {SMALL}", net.router.name));
+    eventually(seconds(3), "the host is told the new MTU", || ping().has("mtu = 1280"));
+    ip(&format!("-n {} link set {WAN_DEVICE} mtu 1500", net.router.name));
+    net.lan.run("ip route flush cache").succeeds();
+    eventually(seconds(3), "the old MTU is good again", || ping().ok());
+}
+
+#[test]
+fn an_mtu_that_no_chunk_holds_is_refused_at_start() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    for namespace in [&net.router.name, &net.wan.name] {
+        let device = if *namespace == net.wan.name { "eth0" } else { WAN_DEVICE };
+        ip(&format!("-n {namespace} link set {device} mtu 9000"));
+    }
+    let start = launch(&net, &net.config()).wait(seconds(10)).fails();
+    start.says("wan0: an MTU of 9000 does not fit: at most 3818 octets");
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub enum AttachError {
         /// Its MTU.
         mtu: u32,
         /// The largest that fits.
-        most: u16,
+        most: u32,
     },
     /// The card has more queues than can be used, and packets of the others would be missed.
     #[error(
@@ -360,20 +360,30 @@ impl Router {
 
     /// The card that we have has another link state, MAC or MTU.
     async fn card_is(&mut self, id: PortId, link: &Link) {
-        let Some(card) = &mut self.ports[id.index()].card else { return };
-        let link_changed = card.running != link.running;
-        let mac_changed = card.mac != link.mac;
-        if !link_changed && !mac_changed {
+        let chunk_size = self.workers[0].memory.chunk_size;
+        let port = &mut self.ports[id.index()];
+        let Some(card) = &mut port.card else { return };
+        let asked = port.config.mtu.map_or(link.mtu, |mtu| link.mtu.min(mtu.into()));
+        let fits = mtu_that_fits(asked, link.mtu, chunk_size);
+        if fits.is_none() {
+            tracing::error!(
+                "port {}: an MTU of {asked} does not fit: it stays at {}; restart xrouter for \
+                 larger chunks, at most {}",
+                port.config.name,
+                card.mtu,
+                largest_mtu(chunk_size),
+            );
+        }
+        let mtu = fits.unwrap_or(card.mtu);
+        let (link_changed, mac_changed) = (card.running != link.running, card.mac != link.mac);
+        if !link_changed && !mac_changed && card.mtu == mtu {
             return;
         }
-        card.running = link.running;
-        card.mac = link.mac;
-        let egress = HopEgress { ifindex: card.ifindex, mac: card.mac, mtu: card.mtu };
-        if let Err(error) = card.program.set_mac(link.mac) {
-            tracing::error!("{error}");
-        }
+        (card.running, card.mac, card.mtu) = (link.running, link.mac, mtu);
+        let egress = HopEgress { ifindex: card.ifindex, mac: card.mac, mtu };
+        note(card.program.set_mac(link.mac));
         let state = if link.running { "up" } else { "down" };
-        tracing::info!("port {}: link {state}", self.ports[id.index()].name());
+        tracing::info!("port {}: link {state}, MTU {mtu}, MAC {}", port.config.name, link.mac);
         if let Err(error) = self.dress(id).await {
             tracing::error!("port {}: {error}", self.ports[id.index()].name());
         }
@@ -451,13 +461,17 @@ fn note(outcome: Result<(), XdpError>) {
 
 /// The largest IP packet of the port: what router.toml says, or the card.
 fn mtu_of(port: &Port, device: &Device, chunk_size: u16) -> Result<u16, AttachError> {
-    let most = largest_mtu(chunk_size);
-    let mtu = port.config.mtu.map_or(device.mtu, u32::from);
-    u16::try_from(mtu).ok().filter(|&mtu| mtu <= most).ok_or_else(|| AttachError::Mtu {
+    let asked = port.config.mtu.map_or(device.mtu, u32::from);
+    mtu_that_fits(asked, device.mtu, chunk_size).ok_or_else(|| AttachError::Mtu {
         device: device.name.clone(),
-        mtu,
-        most,
+        mtu: asked,
+        most: u32::from(largest_mtu(chunk_size)).min(device.mtu),
     })
+}
+
+/// `asked`, if the card sends packets of that length and a chunk holds them.
+fn mtu_that_fits(asked: u32, card: u32, chunk_size: u16) -> Option<u16> {
+    u16::try_from(asked).ok().filter(|&mtu| asked <= card && mtu <= largest_mtu(chunk_size))
 }
 
 /// The largest IP packet that fits a chunk: less the headroom, the Ethernet header, two tags.
