@@ -113,3 +113,57 @@ impl<'umem> Held<'umem> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Area, Pool};
+    use crate::id::{NextHopId, PortId};
+
+    fn awaited(number: u16) -> Awaited {
+        Awaited { next_hop: NextHopId::new(number).unwrap(), neighbour: None }
+    }
+
+    #[test]
+    fn the_newest_frames_of_a_neighbour_stay_and_come_out_in_order() {
+        let mut area = Area::new(8, 2048, false).unwrap();
+        let mut pool = Pool::new(&mut area);
+        let mut held = Held::new(2, 8);
+        for octet in 0..4u8 {
+            let frame = pool.copy_of(&[octet], PortId::new(0).unwrap()).unwrap();
+            match held.keep(awaited(1), frame, Nanos::ZERO) {
+                Kept::Waits { ask, pushed_out } => {
+                    assert_eq!((ask, pushed_out.is_some()), (octet == 0, octet >= 2));
+                    pushed_out.into_iter().for_each(|oldest| pool.give(oldest));
+                }
+                Kept::Full(_) => panic!("there is room"),
+            }
+        }
+        let mut seen = Vec::new();
+        held.take(awaited(1), |frame| {
+            seen.push(frame.bytes()[0]);
+            pool.give(frame);
+        });
+        assert_eq!((seen, held.len(), pool.free()), (vec![2, 3], 0, 8));
+    }
+
+    #[test]
+    fn no_more_neighbours_than_there_are_queues_and_none_for_ever() {
+        let chunks = u32::try_from(NEIGHBOURS_MAX).unwrap() + 1;
+        let mut area = Area::new(chunks, 2048, false).unwrap();
+        let mut pool = Pool::new(&mut area);
+        let mut held = Held::new(1, NEIGHBOURS_MAX * 2);
+        for number in 1..=u16::try_from(chunks).unwrap() {
+            let frame = pool.take(PortId::new(0).unwrap()).unwrap();
+            let kept = held.keep(awaited(number), frame, Nanos::ZERO);
+            if let Kept::Full(frame) = kept {
+                assert_eq!(usize::from(number), NEIGHBOURS_MAX + 1);
+                pool.give(frame);
+            }
+        }
+        assert_eq!(held.len(), NEIGHBOURS_MAX);
+        held.take_expired(Nanos::from_secs(5), |_| panic!("not yet"));
+        held.take_expired(Nanos::from_secs(6), |frame| pool.give(frame));
+        assert_eq!((held.len(), pool.free()), (0, pool.total()));
+    }
+}
