@@ -32,10 +32,10 @@ pub(super) fn split<'umem>(
         counters.drop(DropReason::NoFrame);
         return pool.give(frame);
     }
-    let ports = frame.ingress();
+    let ingress = frame.ingress();
     let mut tail = arrayvec::ArrayVec::<Frame<'umem>, PIECES_MAX>::new();
     for number in 1..plan.pieces() {
-        if let Some(mut piece) = plan.piece(number, &frame, ports, pool) {
+        if let Some(mut piece) = plan.piece(number, &frame, ingress, pool) {
             piece.mark_unfinished(false);
             tail.push(piece);
         }
@@ -106,8 +106,8 @@ impl Plan {
     fn first(&self, frame: &mut Frame) {
         let length = self.header + self.data.min(self.total);
         frame.truncate(ethernet::HEADER + length);
-        let more = self.more || self.pieces() > 1;
-        self.place(&mut frame.bytes_mut()[ethernet::HEADER..], length, self.offset, more);
+        // What fits whole is never split: others follow.
+        self.place(&mut frame.bytes_mut()[ethernet::HEADER..], length, self.offset, true);
     }
 
     /// Say in a piece's header how long it is and where in the datagram it belongs.

@@ -139,12 +139,6 @@ impl Socket {
         bind::statistics(self.fd.as_fd())
     }
 
-    /// How many received frames wait. Exact when it is 0, a lower bound otherwise.
-    #[inline]
-    pub fn rx_pending(&mut self) -> u32 {
-        self.receive.available()
-    }
-
     /// Take received frames until `into` is full; how many there were.
     #[inline]
     pub fn receive<'u, const N: usize>(
