@@ -9,7 +9,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("id", &[]),
     ("packet", &["id"]),
     ("frame", &["id"]),
-    ("config", &["packet", "id"]),
+    ("config", &["table", "packet", "id"]),
     ("table", &["packet", "id"]),
     ("pipeline", &["table", "packet", "frame", "id"]),
     ("io", &["frame", "packet", "id"]),

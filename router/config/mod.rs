@@ -13,6 +13,7 @@ mod api;
 mod limits;
 mod mistake;
 mod neighbour;
+mod policy;
 mod port;
 mod route;
 mod router;
@@ -40,14 +41,18 @@ use self::mistake::Mistakes;
 use self::section::{Keys, Section};
 
 use crate::id::PortId;
+use crate::table::policy::Policy;
 
-const SECTIONS: Keys = &["router", "tables", "resolution", "api", "port", "route", "neighbour"];
+const SECTIONS: Keys =
+    &["router", "policy", "tables", "resolution", "api", "port", "route", "neighbour"];
 
 /// A whole router.toml, checked. The default is what an empty file means.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Config {
     /// `[router]`
     pub router: RouterSection,
+    /// `[policy]`
+    pub policy: Policy,
     /// `[tables]`
     pub tables: Tables,
     /// `[resolution]`
@@ -92,6 +97,8 @@ impl Config {
         let router = root.section("[router]", RouterSection::KEYS);
         let router = router.map(|mut section| RouterSection::read(&mut section));
         let router = router.unwrap_or_default();
+        let policy = root.section("[policy]", policy::KEYS);
+        let policy = policy.map(|mut section| policy::read(&mut section)).unwrap_or_default();
         let tables = root.section("[tables]", Tables::KEYS);
         let tables = tables.map(|mut section| Tables::read(&mut section)).unwrap_or_default();
         let resolution = root.section("[resolution]", Resolution::KEYS);
@@ -105,6 +112,7 @@ impl Config {
             ports: links.ports,
             resolution: resolution.unwrap_or_default(),
             router,
+            policy,
             tables,
             api,
         }

@@ -8,9 +8,11 @@ use ipnet::IpNet;
 
 use super::address::{Links, first_host, is_link_local, not_a_host, unfit};
 use super::mistake::Span;
+use super::policy;
 use super::router::{FastPath, read_fastpath};
 use super::section::{Keys, Section};
 use crate::id::{PORTS_MAX, PortId};
+use crate::table::policy::PortPolicy;
 
 /// One `[[port]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +33,8 @@ pub struct Port {
     /// Whether the XDP program may forward plain packets of this port: the port's own word, or
     /// else the router's.
     pub fastpath: FastPath,
+    /// What is done here where there is a choice.
+    pub policy: PortPolicy,
 }
 
 /// How AF_XDP is used on a card.
@@ -55,7 +59,7 @@ const RESERVED: [&str; 5] = [".", "..", "all", "default", "lo"];
 
 impl Port {
     pub(super) const KEYS: Keys =
-        &["name", "device", "mode", "addresses", "mtu", "queues", "fastpath"];
+        &["name", "device", "mode", "addresses", "mtu", "queues", "fastpath", "directed_broadcast"];
 }
 
 /// The subnets of `ports`, link-local ones left out, each once for each port.
@@ -113,6 +117,7 @@ impl<'a> Reader<'a> {
             mtu: read_mtu(section, &addresses),
             queues: section.integer("queues", 1..=64),
             fastpath: read_fastpath(section).unwrap_or(self.fastpath),
+            policy: policy::read_port(section),
             addresses,
         };
         self.ports.push(port);

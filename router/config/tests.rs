@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use toml::de::DeTable;
 
 use super::*;
+use crate::table::policy::PortPolicy;
 
 const PORTS: &str = r#"
 [[port]]
@@ -51,6 +52,7 @@ fn the_reference_has_every_key() {
     let tree = DeTable::parse(&text).unwrap();
     let known = [
         ("router", RouterSection::KEYS),
+        ("policy", policy::KEYS),
         ("tables", Tables::KEYS),
         ("resolution", Resolution::KEYS),
         ("api", Api::KEYS),
@@ -77,6 +79,7 @@ fn the_reference_shows_the_defaults() {
     let default = Config::default();
     let router = RouterSection { workers: None, frames: None, ..shown.router };
     assert_eq!(router, default.router);
+    assert_eq!(shown.policy, default.policy);
     assert_eq!(shown.tables, default.tables);
     assert_eq!(shown.resolution, default.resolution);
     assert_eq!(shown.api.socket, default.api.socket);
@@ -106,6 +109,7 @@ fn a_port_says_less_and_inherits() {
     assert_eq!(config.ports[0].fastpath, FastPath::Off);
     assert_eq!(config.ports[0].mode, PortMode::Auto);
     assert_eq!((config.ports[0].mtu, config.ports[0].queues), (None, None));
+    assert_eq!(config.ports[0].policy, PortPolicy::default());
 }
 
 #[test]

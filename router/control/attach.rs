@@ -430,7 +430,8 @@ impl Router {
     pub(super) fn publish(&mut self) {
         let interfaces = self.ports.iter().map(Port::interface).collect();
         let seed = self.snapshot.load().hash_seed;
-        let old = self.snapshot.swap(Arc::new(Snapshot::new(interfaces, seed)));
+        let snapshot = Snapshot::new(interfaces, self.config.policy.clone(), seed);
+        let old = self.snapshot.swap(Arc::new(snapshot));
         self.retired.push((old, self.epochs.advance()));
     }
 }

@@ -131,6 +131,7 @@ impl Port {
             link_local: ipv6::link_local_of(card.mac),
             groups: card.groups.clone(),
             unfinished_checksums: card.unfinished_checksums,
+            policy: self.config.policy.clone(),
         };
         for net in &self.config.addresses {
             match net {

@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::id::PortId;
     use crate::packet::describe::describe;
+    use crate::table::policy::PortPolicy;
 
     fn interface() -> Interface {
         Interface {
@@ -104,6 +105,7 @@ mod tests {
             link_local: "fe80::ff:fe00:1".parse().unwrap(),
             groups: vec![],
             unfinished_checksums: false,
+            policy: PortPolicy::default(),
         }
     }
 

@@ -142,7 +142,11 @@ impl Router {
         let shared = Shared {
             start: Instant::now(),
             fib,
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Vec::new(), seed()))),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(
+                Vec::new(),
+                config.policy.clone(),
+                seed(),
+            ))),
             epochs: Arc::new(Epochs::new(cores.len())),
             bell: control_bell,
         };

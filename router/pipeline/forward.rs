@@ -6,8 +6,9 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use crate::frame::Frame;
 use crate::id::{NextHopId, PortId};
+use crate::packet::ethernet::{self, MacAddress, ether_type};
 use crate::packet::flow::FlowKey;
-use crate::packet::{ethernet, ipv4, ipv6};
+use crate::packet::{ipv4, ipv6};
 use crate::table::{Adjacency, AdjacencyKind};
 
 use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
@@ -34,7 +35,7 @@ pub(super) fn egress(
             }
         }
         AdjacencyKind::Receive => Verdict::Punt(frame.ingress()),
-        AdjacencyKind::Blackhole => Verdict::Drop(black_hole(packet.destination, tables)),
+        AdjacencyKind::Blackhole => black_hole(frame, packet, tables),
         AdjacencyKind::Unreachable => Verdict::Refuse(Refusal::HostUnreachable),
         AdjacencyKind::Prohibit => Verdict::Refuse(Refusal::Prohibited),
     }
@@ -133,12 +134,43 @@ fn hold(destination: IpAddr, leaf: NextHopId, adjacency: &Adjacency) -> Verdict 
     Verdict::Hold(Awaited { next_hop: leaf, neighbour })
 }
 
-fn black_hole(destination: IpAddr, tables: &Tables) -> DropReason {
-    match destination {
+fn black_hole(frame: &mut Frame, packet: Packet, tables: &Tables) -> Verdict {
+    match packet.destination {
         IpAddr::V4(address) if tables.snapshot.is_broadcast(address) => {
-            DropReason::DirectedBroadcast
+            directed_broadcast(frame, packet, address, tables)
         }
-        _ => DropReason::Blackhole,
+        _ => Verdict::Drop(DropReason::Blackhole),
+    }
+}
+
+/// A packet to all hosts of another port's subnet (RFC 1812 5.3.5.2, RFC 2644). Nobody is told of
+/// one that is not sent.
+fn directed_broadcast(
+    frame: &mut Frame,
+    packet: Packet,
+    address: Ipv4Addr,
+    tables: &Tables,
+) -> Verdict {
+    let to = tables.snapshot.present().find(|interface| interface.is_broadcast(address));
+    let Some(to) = to.filter(|to| to.policy.directed_broadcast) else {
+        return Verdict::Drop(DropReason::DirectedBroadcast);
+    };
+    if packet.hops_left <= 1 {
+        return Verdict::Drop(DropReason::TtlExceeded);
+    }
+    let whole = frame.len() - ethernet::HEADER <= usize::from(to.mtu);
+    if !whole && !packet.may_fragment {
+        return Verdict::Drop(DropReason::TooBig);
+    }
+    let bytes = frame.bytes_mut();
+    let written = ethernet::write(bytes, MacAddress::BROADCAST, to.mac, ether_type::IPV4);
+    if written.and(ipv4::decrement_ttl(&mut bytes[ethernet::HEADER..])).is_none() {
+        return Verdict::Drop(DropReason::Internal);
+    }
+    if whole {
+        Verdict::Transmit(to.port)
+    } else {
+        Verdict::Fragment { port: to.port, mtu: to.mtu }
     }
 }
 

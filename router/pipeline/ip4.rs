@@ -42,7 +42,7 @@ pub(super) fn accept(
     check_destination(destination)?;
     // Nobody may speak for his link alone through a router (RFC 3927 7).
     let beyond = source.is_link_local() || destination.is_link_local();
-    if beyond && !tables.snapshot.is_own4(destination) {
+    if beyond && !tables.snapshot.policy.link_local4 && !tables.snapshot.is_own4(destination) {
         return Break(Verdict::Drop(DropReason::LinkLocal));
     }
     // RFC 1812 5.3.4: a unicast packet in a group's frame is not forwarded, and gets no answer.
@@ -76,11 +76,12 @@ fn reason(fault: Malformed) -> DropReason {
     }
 }
 
-/// RFC 1812 5.3.7 and 4.2.3.1. Class E may pass, as Linux lets it; 0.0.0.0 is judged later.
+/// RFC 1812 5.3.7 and 4.2.3.1; 0.0.0.0 is judged later.
 fn check_source(source: Ipv4Addr, tables: &Tables) -> Step {
     if source.is_loopback()
         || source.is_multicast()
         || source.is_broadcast()
+        || (source.octets()[0] >= 240 && !tables.snapshot.policy.class_e)
         || tables.snapshot.is_broadcast(source)
     {
         return Break(Verdict::Drop(DropReason::SourceMartian));

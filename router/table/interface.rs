@@ -8,6 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
+use crate::table::policy::{Policy, PortPolicy};
 
 /// Something with addresses: today a port itself, later a VLAN on it, a tunnel, a bridge.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +30,8 @@ pub struct Interface {
     /// Hosts behind this port may leave TCP and UDP checksums to their "card", which is us: a
     /// veth, a tap, a virtio card.
     pub unfinished_checksums: bool,
+    /// What is done here where there is a choice.
+    pub policy: PortPolicy,
 }
 
 impl Interface {
@@ -92,12 +95,14 @@ pub struct Snapshot {
     broadcasts: Vec<Ipv4Addr>,
     /// Seed of the flow hash: two routers in a row do not choose alike (RFC 2992).
     pub hash_seed: u32,
+    /// What is done where there is a choice.
+    pub policy: Policy,
 }
 
 impl Snapshot {
     /// The snapshot of these interfaces: by port number, None where the port is not there.
-    pub fn new(interfaces: Vec<Option<Interface>>, hash_seed: u32) -> Self {
-        let mut snapshot = Self { interfaces, hash_seed, ..Self::default() };
+    pub fn new(interfaces: Vec<Option<Interface>>, policy: Policy, hash_seed: u32) -> Self {
+        let mut snapshot = Self { interfaces, policy, hash_seed, ..Self::default() };
         for interface in snapshot.interfaces.iter().flatten() {
             let nets = &interface.addresses4;
             snapshot.own4.extend(nets.iter().map(Ipv4Net::addr));

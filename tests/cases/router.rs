@@ -42,7 +42,8 @@ impl Router {
             mtu: interface.mtu,
         });
         let hops = Hops::new(egress.collect(), &mut writer).expect("room");
-        let snapshot = Snapshot::new(interfaces.into_iter().map(Some).collect(), HASH_SEED);
+        let interfaces = interfaces.into_iter().map(Some).collect();
+        let snapshot = Snapshot::new(interfaces, config.policy.clone(), HASH_SEED);
         let mut router = Self { fib, snapshot, writer, rib: Rib::default(), hops };
         router.install(config);
         router
@@ -102,6 +103,7 @@ fn interface(id: PortId, port: &Port) -> Interface {
         groups: Vec::new(),
         // A veth's peer leaves checksums to the card that it takes us for.
         unfinished_checksums: port.device.starts_with("veth"),
+        policy: port.policy.clone(),
     };
     for net in &port.addresses {
         match net {
