@@ -3,7 +3,7 @@
 //!
 //! | path | answer |
 //! | --- | --- |
-//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/workers` `/v1/tables` | rows |
+//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` | rows |
 //! | `/v1/routes/ADDRESS` | the way that an address takes |
 //! | `/` | a page that shows them |
 #![forbid(unsafe_code)]
@@ -122,6 +122,7 @@ fn routes(handle: Handle) -> Router {
         .route("/v1/neighbours", rows(Question::Neighbours))
         .route("/v1/counters", rows(Question::Counters))
         .route("/v1/drops", rows(Question::Drops))
+        .route("/v1/police", rows(Question::Police))
         .route("/v1/workers", rows(Question::Workers))
         .route("/v1/tables", rows(Question::Tables))
         .with_state(handle)

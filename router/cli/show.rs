@@ -27,6 +27,8 @@ pub(crate) enum What {
     Counters,
     /// Why packets were dropped, and what to do about it
     Drops,
+    /// What the kernel's stack was sent and what it was spared, class by class
+    Police,
     /// Cores, their load, their packet memory
     Workers,
     /// How full each table is
@@ -41,6 +43,7 @@ impl What {
             Self::Neighbours => "/v1/neighbours",
             Self::Counters => "/v1/counters",
             Self::Drops => "/v1/drops",
+            Self::Police => "/v1/police",
             Self::Workers => "/v1/workers",
             Self::Tables => "/v1/tables",
         }
@@ -71,6 +74,7 @@ pub(super) fn show(
         What::Neighbours => neighbours(&rows(&answer)?),
         What::Counters => counters(&rows(&answer)?),
         What::Drops => drops(&rows(&answer)?),
+        What::Police => police(&rows(&answer)?),
         What::Workers => workers(&rows(&answer)?),
         What::Tables => tables(&rows(&answer)?),
     };
@@ -226,6 +230,20 @@ fn drops(rows: &[view::Drop]) -> Table {
             number(drop.packets),
             Cell::new(&drop.meaning),
             Cell::new(&drop.mend),
+        ]);
+    }
+    table
+}
+
+fn police(rows: &[view::Policed]) -> Table {
+    let mut table = table(&["port", "class", "limit per s", "admitted", "dropped"]);
+    for policed in rows {
+        table.add_row([
+            Cell::new(&policed.port),
+            Cell::new(&policed.class),
+            number(policed.limit_per_s.into()),
+            number(policed.admitted),
+            number(policed.dropped),
         ]);
     }
     table

@@ -13,6 +13,7 @@ mod api;
 mod limits;
 mod mistake;
 mod neighbour;
+mod police;
 mod policy;
 mod port;
 mod route;
@@ -41,10 +42,11 @@ use self::mistake::Mistakes;
 use self::section::{Keys, Section};
 
 use crate::id::PortId;
+use crate::table::police::Limits;
 use crate::table::policy::Policy;
 
 const SECTIONS: Keys =
-    &["router", "policy", "tables", "resolution", "api", "port", "route", "neighbour"];
+    &["router", "policy", "police", "tables", "resolution", "api", "port", "route", "neighbour"];
 
 /// A whole router.toml, checked. The default is what an empty file means.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub router: RouterSection,
     /// `[policy]`
     pub policy: Policy,
+    /// `[police]`
+    pub police: Limits,
     /// `[tables]`
     pub tables: Tables,
     /// `[resolution]`
@@ -99,6 +103,8 @@ impl Config {
         let router = router.unwrap_or_default();
         let policy = root.section("[policy]", policy::KEYS);
         let policy = policy.map(|mut section| policy::read(&mut section)).unwrap_or_default();
+        let police = root.section("[police]", police::KEYS);
+        let police = police.map(|mut section| police::read(&mut section)).unwrap_or_default();
         let tables = root.section("[tables]", Tables::KEYS);
         let tables = tables.map(|mut section| Tables::read(&mut section)).unwrap_or_default();
         let resolution = root.section("[resolution]", Resolution::KEYS);
@@ -113,6 +119,7 @@ impl Config {
             resolution: resolution.unwrap_or_default(),
             router,
             policy,
+            police,
             tables,
             api,
         }

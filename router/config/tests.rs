@@ -53,6 +53,7 @@ fn the_reference_has_every_key() {
     let known = [
         ("router", RouterSection::KEYS),
         ("policy", policy::KEYS),
+        ("police", police::KEYS),
         ("tables", Tables::KEYS),
         ("resolution", Resolution::KEYS),
         ("api", Api::KEYS),
@@ -80,6 +81,7 @@ fn the_reference_shows_the_defaults() {
     let router = RouterSection { workers: None, frames: None, ..shown.router };
     assert_eq!(router, default.router);
     assert_eq!(shown.policy, default.policy);
+    assert_eq!(shown.police, default.police);
     assert_eq!(shown.tables, default.tables);
     assert_eq!(shown.resolution, default.resolution);
     assert_eq!(shown.api.socket, default.api.socket);

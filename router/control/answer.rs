@@ -14,7 +14,9 @@ use super::{Router, view};
 use crate::config::{NextHop, RouteAction};
 use crate::id::PortId;
 use crate::pipeline::counters::PortCounters;
+use crate::pipeline::police::reason;
 use crate::pipeline::verdict::DropReason;
+use crate::table::police::Class;
 
 impl Router {
     /// The answer to a question, as JSON.
@@ -26,6 +28,7 @@ impl Router {
             Question::Neighbours => serde_json::to_value(self.show_neighbours()),
             Question::Counters => serde_json::to_value(self.show_counters()),
             Question::Drops => serde_json::to_value(self.show_drops()),
+            Question::Police => serde_json::to_value(self.show_police()),
             Question::Workers => serde_json::to_value(self.show_workers()),
             Question::Tables => serde_json::to_value(self.show_tables()),
         };
@@ -153,6 +156,23 @@ impl Router {
             }
         }
         rows
+    }
+
+    fn show_police(&self) -> Vec<view::Policed> {
+        let row = |port: &super::Port, class: Class| {
+            let sum = |of_worker: fn(&PortCounters, Class) -> u64| {
+                self.counters_of(port.id()).map(|counters| of_worker(counters, class)).sum()
+            };
+            view::Policed {
+                port: port.name().to_owned(),
+                class: class.name().to_owned(),
+                limit_per_s: self.config.police.per_s[class.index()],
+                admitted: sum(|counters, class| counters.admitted[class.index()].get()),
+                dropped: sum(|counters, class| counters.dropped[reason(class).index()].get()),
+            }
+        };
+        let of_port = |port| Class::ALL.iter().map(move |&class| row(port, class));
+        self.ports.iter().flat_map(of_port).collect()
     }
 
     fn show_tables(&self) -> Vec<view::Table> {

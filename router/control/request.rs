@@ -21,6 +21,8 @@ pub enum Question {
     Counters,
     /// [`super::view::Drop`]s that have happened.
     Drops,
+    /// [`super::view::Policed`] classes of each port.
+    Police,
     /// [`super::view::Worker`]s.
     Workers,
     /// [`super::view::Table`]s.

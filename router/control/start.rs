@@ -4,6 +4,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +34,7 @@ use crate::io::xdp::{SharedMaps, SharedOctets};
 use crate::pipeline::counters::WorkerCounters;
 use crate::table::interface::Snapshot;
 use crate::table::meter::Meter;
+use crate::table::police::{self, Policers};
 use crate::table::publish::Epochs;
 use crate::table::{Budget, Fib, FibWriter, Layout, Maps, Memory, TableFull};
 use crate::worker::{Handover, Mailbox, Poll, Setup};
@@ -148,6 +150,7 @@ impl Router {
                 seed(),
             ))),
             epochs: Arc::new(Epochs::new(cores.len())),
+            policers: Arc::new(Policers::new(police_limits(&config), config.ports.len())),
             bell: control_bell,
         };
         let workers = start_workers(&config, &devices, &cores, &shared)?;
@@ -284,6 +287,7 @@ struct Shared {
     fib: Arc<Fib>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     epochs: Arc<Epochs>,
+    policers: Arc<Policers>,
     bell: Arc<Bell>,
 }
 
@@ -445,12 +449,21 @@ fn start_workers(
                 config::Poll::Busy => Poll::Busy,
             },
             icmp_errors: Meter::new(per_worker.max(1), burst.max(1)),
+            policers: shared.policers.clone(),
             hold_packets: config.tables.hold_packets as usize,
             start: shared.start,
         };
         Handle::start(core, setup, area).map_err(system("a thread", ""))
     };
     cores.iter().enumerate().map(start).collect()
+}
+
+/// What `[police]` says; whatever it says, our own web page is management.
+fn police_limits(config: &Config) -> police::Limits {
+    let mut limits = config.police.clone();
+    limits.management_ports.extend(config.api.listen.iter().map(SocketAddr::port));
+    limits.management_ports.sort_unstable();
+    limits
 }
 
 /// 2048 octets hold what Ethernet usually carries; a longer MTU needs 4096.

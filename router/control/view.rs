@@ -129,6 +129,21 @@ pub struct Drop {
     pub mend: String,
 }
 
+/// A class of packets for the kernel's stack, at one port.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Policed {
+    /// The port that they come in by.
+    pub port: String,
+    /// `neighbour`, `routing`, `management`, `icmp` or `other`.
+    pub class: String,
+    /// The most that are let through, per second.
+    pub limit_per_s: u32,
+    /// How many were let through.
+    pub admitted: u64,
+    /// How many were not.
+    pub dropped: u64,
+}
+
 /// A worker.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Worker {

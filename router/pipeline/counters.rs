@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, fence};
 
 use super::verdict::DropReason;
 use crate::id::{PORTS_MAX, PortId};
+use crate::table::police::Class;
 
 /// A counter with one writer: no read-modify-write instruction is needed.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ macro_rules! port_counters {
             $($(#[doc = $doc])* pub $field: Counter,)*
             /// Dropped, by [`DropReason::index`]; the port is the one that the frame came in by.
             pub dropped: [Counter; DropReason::COUNT],
+            /// Let through to the kernel's stack, by [`Class::index`].
+            pub admitted: [Counter; Class::ALL.len()],
         }
 
         impl Default for PortCounters {
@@ -54,12 +57,13 @@ macro_rules! port_counters {
                 Self {
                     $($field: Counter::default(),)*
                     dropped: std::array::from_fn(|_| Counter::default()),
+                    admitted: std::array::from_fn(|_| Counter::default()),
                 }
             }
         }
 
         impl PortCounters {
-            /// Every counter but the drops, with its name.
+            /// Every counter but those by reason and by class, with its name.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($field), self.$field.get())),*].into_iter()
             }

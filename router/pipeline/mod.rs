@@ -16,6 +16,7 @@ pub mod kernel;
 mod link;
 mod neighbour;
 mod outbox;
+pub mod police;
 pub mod report;
 pub mod verdict;
 
@@ -31,6 +32,7 @@ use crate::packet::ethernet::ether_type;
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
 use crate::table::meter::{Meter, Nanos};
+use crate::table::police::Policers;
 use counters::WorkerCounters;
 pub use outbox::{Outbox, Place};
 use report::Report;
@@ -60,6 +62,8 @@ pub struct Local<'a> {
     pub counters: &'a WorkerCounters,
     /// The budget of ICMP and ICMPv6 errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
     pub icmp_errors: Meter,
+    /// What the kernel's stack is spared: the same for all workers.
+    pub policers: &'a Policers,
     /// The identification of the next IPv4 packet of our own.
     pub ip_id: u16,
     /// What is to be said to control after this round.
@@ -204,7 +208,10 @@ pub fn settle<'umem>(
     match verdict {
         Verdict::Transmit(port) => out.transmit(port, frame, counters, pool),
         Verdict::Fragment { port, mtu } => fragment::split(frame, port, mtu, counters, pool, out),
-        Verdict::Punt(port) => out.punt(port, frame, counters, pool),
+        Verdict::Punt(port) => match police::admit(&frame, local) {
+            Continue(()) => out.punt(port, frame, counters, pool),
+            Break(verdict) => settle(frame, verdict, tables, local, pool, out),
+        },
         Verdict::Hold(awaited) => out.hold(awaited, frame, counters, pool),
         Verdict::Answer(port) => {
             counters.absorbed.add(1);

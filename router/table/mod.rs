@@ -15,6 +15,7 @@ mod group;
 pub mod interface;
 pub mod meter;
 pub mod next_hop;
+pub mod police;
 pub mod policy;
 pub mod publish;
 #[allow(unsafe_code, reason = "the one place for it: see there")]

@@ -1,7 +1,8 @@
 //! One core: receive, process, transmit, answer mail, breathe.
 //!
 //! A worker owns its UMEM, its queues of every port and its queues of the taps, and writes nothing
-//! that others write. It reads the shared tables, and speaks with control through its mailbox.
+//! that others write, but for the limits on what the kernel's stack gets (`table/police.rs`). It reads
+//! the shared tables, and speaks with control through its mailbox.
 #![forbid(unsafe_code)]
 
 mod handover;
@@ -28,6 +29,7 @@ use crate::pipeline::{self, Batch, Local, Outbox, Tables, report::Report};
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
 use crate::table::meter::{Meter, Nanos};
+use crate::table::police::Policers;
 use crate::table::publish::Epochs;
 use held::{Held, Kept};
 use pace::Pace;
@@ -59,6 +61,8 @@ pub struct Setup {
     pub poll: Poll,
     /// This worker's share of the ICMP error budget.
     pub icmp_errors: Meter,
+    /// How much the kernel's stack gets, from all workers together.
+    pub policers: Arc<Policers>,
     /// Frames that may wait for one neighbour.
     pub hold_packets: usize,
     /// The moment that all workers call zero.
@@ -96,6 +100,7 @@ impl<'w> Worker<'w> {
             now: Nanos::ZERO,
             counters: &setup.counters,
             icmp_errors: setup.icmp_errors.clone(),
+            policers: &setup.policers,
             ip_id: 0,
             reports: arrayvec::ArrayVec::new(),
         };

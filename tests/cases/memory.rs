@@ -13,6 +13,7 @@ use xrouter::pipeline::report::{Report, Said};
 use xrouter::pipeline::verdict::DropReason;
 use xrouter::pipeline::{self, BATCH, Batch, Local, Outbox, kernel};
 use xrouter::table::meter::{Meter, Nanos};
+use xrouter::table::police::Policers;
 
 use crate::case::{Case, Input, Outcome, Source};
 use crate::router::Router;
@@ -36,6 +37,7 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
     let counters = WorkerCounters::new();
     let section = &case.config.router;
     let (rate_per_s, burst) = (section.icmp_errors_per_s, section.icmp_errors_burst);
+    let policers = Policers::new(case.config.police.clone(), case.config.ports.len());
     let mut engine = Engine {
         router,
         config: &case.config,
@@ -45,6 +47,7 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
             now: Nanos::ZERO,
             counters: &counters,
             icmp_errors: Meter::new(rate_per_s.into(), burst.into()),
+            policers: &policers,
             ip_id: 0,
             reports: ArrayVec::new(),
         },

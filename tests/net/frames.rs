@@ -12,11 +12,16 @@ const SOURCE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
 /// Where the Ethernet header ends.
 const ETHERNET: usize = 14;
 
-/// A UDP packet over IPv4, with so many octets of payload.
+/// A UDP packet over IPv4 to the discard port, with so many octets of payload.
 pub fn udp4(destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
+    udp4_to(9, destination, ttl, payload)
+}
+
+/// A UDP packet over IPv4 to this port, with so many octets of payload.
+pub fn udp4_to(port: u16, destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
         .ipv4(SOURCE4, destination.octets(), ttl)
-        .udp(40_000, 9);
+        .udp(40_000, port);
     let mut frame = Vec::new();
     builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
     frame
