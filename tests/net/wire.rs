@@ -9,8 +9,9 @@
 //! ```
 //!
 //! A wire hears everything that arrives, whoever it is for, before the kernel's stack and its
-//! filters do; never what the machine itself sends out of the device. Also a tap is one: what
-//! arrives there is what the program behind it has written.
+//! filters do; never what the machine itself sends out of the device. What is sent goes past all
+//! queues and filters, too. Also a tap is a wire: what arrives there is what the program behind it
+//! has written.
 //!
 //! Before working here, read packet(7), and in `net/packet/af_packet.c` `packet_rcv` and
 //! `packet_recvmsg`.
@@ -57,6 +58,7 @@ impl Wire {
             set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, BUFFER)?;
             set(&socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, 1)?;
             set(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
+            set(&socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)?;
             Ok(socket)
         });
         Self { socket: socket.unwrap_or_else(|error| panic!("{name}: {error}")), name }
