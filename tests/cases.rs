@@ -1,6 +1,6 @@
 //! The rules of the RFCs, one folder each in `tests/cases/`: what comes in, what must go out and
-//! what must be dropped, and why. All run in memory, in milliseconds; `tests/cases/README.md` says
-//! how a case is written.
+//! what must be dropped, and why. Here all run in memory, in milliseconds, and in `tests/wire.rs`
+//! over veth; `tests/cases/README.md` says how a case is written.
 //!
 //! `UPDATE_CASES=1 cargo test --test cases` writes what happens as what is expected: the
 //! difference is to be reviewed.
@@ -12,7 +12,6 @@ mod memory;
 #[path = "cases/router.rs"]
 mod router;
 
-use std::fmt::Write;
 use std::path::Path;
 
 use case::{Case, Input, Outcome};
@@ -93,50 +92,19 @@ fn check(path: &Path, update: bool) -> Result<(), String> {
     let complain = |what: String| format!("--- {name}\n{what}");
     let case = Case::read(path).map_err(complain)?;
     let router = Router::new(&case.config);
-    let batch = memory::run(&case, &router, Way::Batch).map_err(complain)?;
+    let mut batch = memory::run(&case, &router, Way::Batch).map_err(complain)?;
     let single = memory::run(&case, &router, Way::OneByOne).map_err(complain)?;
     if batch != single {
-        let difference = difference(&batch, &single);
+        let difference = batch.difference(&single);
         return Err(complain(format!("batch (-) and journey() (+) differ:\n{difference}")));
     }
     if update {
+        batch.out.extend(case.control);
         return batch.write(path).map_err(|error| complain(error.to_string()));
     }
     if batch == case.expected {
         return Ok(());
     }
     let input: String = case.input.iter().map(|frame| format!("    {}\n", frame.line)).collect();
-    Err(complain(format!("{input}{}", difference(&case.expected, &batch))))
-}
-
-/// Lines that only `expected` has with `-` before them, those that only `found` has with `+`.
-fn difference(expected: &Outcome, found: &Outcome) -> String {
-    let mut text = String::new();
-    let files =
-        [("out.txt", &expected.out, &found.out), ("drops.txt", &expected.drops, &found.drops)];
-    for (file, expected, found) in files.iter().filter(|(_, expected, found)| expected != found) {
-        let _ = writeln!(text, "  {file}");
-        for (sign, line) in changes(expected, found) {
-            let _ = writeln!(text, "  {sign} {line}");
-        }
-    }
-    text
-}
-
-/// The lines of both lists in order, each with `-`, `+` or a blank.
-fn changes<'l>(expected: &'l [String], found: &'l [String]) -> Vec<(char, &'l str)> {
-    let mut found = found.iter().peekable();
-    let mut lines = Vec::new();
-    for line in expected {
-        if !found.clone().any(|other| other == line) {
-            lines.push(('-', line.as_str()));
-            continue;
-        }
-        while let Some(other) = found.next_if(|other| *other != line) {
-            lines.push(('+', other.as_str()));
-        }
-        lines.extend(found.next().map(|line| (' ', line.as_str())));
-    }
-    lines.extend(found.map(|line| ('+', line.as_str())));
-    lines
+    Err(complain(format!("{input}{}", case.expected.difference(&batch))))
 }

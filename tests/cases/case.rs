@@ -1,5 +1,6 @@
 //! A case as its folder has it. Nothing here knows how it is run.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,18 @@ use xrouter::config::Config;
 use xrouter::id::PortId;
 use xrouter::packet::text::{Direction, format_frame, parse_line};
 
+/// How the lines of out.txt begin that say what control sends.
+pub const CONTROL: &str = "control ";
+
 /// One folder of `tests/cases/`.
 #[derive(Debug)]
 pub struct Case {
     pub config: Config,
     pub input: Vec<Input>,
+    /// What the workers do.
     pub expected: Outcome,
+    /// What control then sends of its own, each line once.
+    pub control: Vec<String>,
 }
 
 /// One line of in.txt.
@@ -35,7 +42,7 @@ pub enum Source {
 }
 
 /// What becomes of the frames: the lines of out.txt and drops.txt in their fixed order.
-#[derive(PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
     pub out: Vec<String>,
     pub drops: Vec<String>,
@@ -56,9 +63,7 @@ impl Case {
         if !folder.join("README").is_file() {
             return Err("has no README that says which rule it is about\n".into());
         }
-        let config = Some(folder.join("config.toml")).filter(|file| file.is_file());
-        let config = config.unwrap_or_else(|| folder.with_file_name("default.toml"));
-        let config = Config::load(&config).map_err(|error| format!("{error}\n"))?;
+        let config = Config::load(&config_file(folder)).map_err(|error| format!("{error}\n"))?;
         let input = lines(&folder.join("in.txt"));
         let input = input.iter().map(|line| Input::read(line, &config));
         let input = input.collect::<Result<Vec<_>, _>>()?;
@@ -66,10 +71,23 @@ impl Case {
             return Err("has no frame in its in.txt\n".into());
         }
         let out = lines(&folder.join("out.txt"));
-        let out = out.iter().map(|line| canonical(line)).collect::<Result<_, _>>()?;
+        let out = out.iter().map(|line| canonical(line)).collect::<Result<Vec<_>, _>>()?;
+        let (control, out) = out.into_iter().partition(|line| line.starts_with(CONTROL));
         let expected = Outcome::new(out, lines(&folder.join("drops.txt")), &config);
-        Ok(Self { config, input, expected })
+        Ok(Self { config, input, expected, control })
     }
+}
+
+/// The router.toml of a case.
+pub fn config_file(folder: &Path) -> PathBuf {
+    let own = Some(folder.join("config.toml")).filter(|file| file.is_file());
+    own.unwrap_or_else(|| folder.with_file_name("default.toml"))
+}
+
+/// A line of out.txt: a frame that leaves by a port or, with `way`, up its tap.
+pub fn frame_line(way: &str, unfinished: bool, port: &str, octets: &[u8]) -> String {
+    let unfinished = if unfinished { "unfinished " } else { "" };
+    format!("{way}{unfinished}{}", format_frame(port, Direction::Leaves, octets))
 }
 
 impl Input {
@@ -86,12 +104,14 @@ impl Input {
 }
 
 impl Outcome {
-    /// Put the lines in their order: wires, taps, what is held, what is reported, each by port.
+    /// Put the lines in their order: wires, taps, what is held, what is reported, what control
+    /// sends, each by port.
     pub fn new(mut out: Vec<String>, mut drops: Vec<String>, config: &Config) -> Self {
+        let ways = ["tap", "hold", "report", "control"];
         let place = |line: &String| {
             let line = line.strip_prefix("unfinished ").unwrap_or(line);
             let (first, rest) = line.split_once(' ').unwrap_or_default();
-            let way = ["tap", "hold", "report"].iter().position(|&word| word == first);
+            let way = ways.iter().position(|&word| word == first);
             let port = if way.is_some() { rest.split(' ').next() } else { Some(first) };
             (way, port.and_then(|port| config.port_named(port)).map(|(id, _)| id))
         };
@@ -112,6 +132,37 @@ impl Outcome {
         }
         Ok(())
     }
+
+    /// Lines that only `self` has with `-` before them, those that only `found` has with `+`.
+    pub fn difference(&self, found: &Self) -> String {
+        let mut text = String::new();
+        let files = [("out.txt", &self.out, &found.out), ("drops.txt", &self.drops, &found.drops)];
+        for (file, expected, found) in files.iter().filter(|(_, own, found)| own != found) {
+            let _ = writeln!(text, "  {file}");
+            for (sign, line) in changes(expected, found) {
+                let _ = writeln!(text, "  {sign} {line}");
+            }
+        }
+        text
+    }
+}
+
+/// The lines of both lists in order, each with `-`, `+` or a blank.
+fn changes<'l>(expected: &'l [String], found: &'l [String]) -> Vec<(char, &'l str)> {
+    let mut found = found.iter().peekable();
+    let mut lines = Vec::new();
+    for line in expected {
+        if !found.clone().any(|other| other == line) {
+            lines.push(('-', line.as_str()));
+            continue;
+        }
+        while let Some(other) = found.next_if(|other| *other != line) {
+            lines.push(('+', other.as_str()));
+        }
+        lines.extend(found.next().map(|line| (' ', line.as_str())));
+    }
+    lines.extend(found.map(|line| ('+', line.as_str())));
+    lines
 }
 
 /// The lines of a file, comments and empty ones left out. A file that is not there has none.
@@ -126,7 +177,7 @@ fn canonical(line: &str) -> Result<String, String> {
     if line.starts_with("hold ") || line.starts_with("report ") {
         return Ok(line.to_owned());
     }
-    let words = ["tap ", "unfinished "];
+    let words = [CONTROL, "tap ", "unfinished "];
     let start = words
         .iter()
         .fold(0, |at, word| if line[at..].starts_with(word) { at + word.len() } else { at });

@@ -7,7 +7,6 @@ use arrayvec::ArrayVec;
 use xrouter::config::Config;
 use xrouter::frame::{Area, Frame, Pool};
 use xrouter::packet::ethernet::MacAddress;
-use xrouter::packet::text::{Direction, format_frame};
 use xrouter::pipeline::counters::{Counter, PortCounters, WorkerCounters};
 use xrouter::pipeline::report::{Report, Said};
 use xrouter::pipeline::verdict::DropReason;
@@ -15,7 +14,7 @@ use xrouter::pipeline::{self, BATCH, Batch, Local, Outbox, kernel};
 use xrouter::table::meter::{Meter, Nanos};
 use xrouter::table::police::Policers;
 
-use crate::case::{Case, Input, Outcome, Source};
+use crate::case::{Case, Input, Outcome, Source, frame_line};
 use crate::router::Router;
 
 /// Chunks of the UMEM: enough for a batch and its fragments.
@@ -170,10 +169,9 @@ impl<'umem> Engine<'_, 'umem> {
 
 /// A line of out.txt; the frame goes back to the pool.
 fn line<'umem>(way: &str, port: &str, frame: Frame<'umem>, pool: &mut Pool<'umem>) -> String {
-    let unfinished = if frame.unfinished_checksum() { "unfinished " } else { "" };
-    let text = format_frame(port, Direction::Leaves, frame.bytes());
+    let line = frame_line(way, frame.unfinished_checksum(), port, frame.bytes());
     pool.give(frame);
-    format!("{way}{unfinished}{text}")
+    line
 }
 
 fn heard(said: &Said) -> String {

@@ -71,6 +71,11 @@ impl Books {
         assert_eq!(came, went, "in: {ins}; out: {outs}");
     }
 
+    /// Whether no frame is on its way.
+    pub fn are_closed(&self) -> bool {
+        self.frames(&FRAMES_IN) == self.frames(&FRAMES_OUT)
+    }
+
     fn frames(&self, counters: &[&str]) -> u64 {
         counters.iter().map(|counter| self.sum(counter)).sum()
     }

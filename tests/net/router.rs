@@ -44,6 +44,13 @@ impl Config {
         config.route("10.3.0.0/24", "10.2.0.2").route("2001:db8:3::/64", "2001:db8:2::2")
     }
 
+    /// A whole router.toml; its API is put where the test finds it.
+    pub fn of(mut config: toml::Table, directory: &Path) -> Self {
+        config.remove("api");
+        let rest = toml::to_string(&config).expect("a table becomes TOML");
+        Self { socket: directory.join("api.sock"), router: Vec::new(), rest }
+    }
+
     /// The API's socket, by a name of its own in the test's directory.
     pub fn socket(mut self, name: &str) -> Self {
         self.socket.set_file_name(name);
@@ -76,13 +83,11 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.router.is_empty() {
+            writeln!(f, "[router]\n{}\n", self.router.join("\n"))?;
+        }
         let socket = self.socket.display();
-        let router = self.router.join("\n");
-        write!(
-            f,
-            "[router]\n{router}\n\n[api]\nsocket = \"{socket}\"\nlisten = []\n\n{}",
-            self.rest
-        )
+        write!(f, "[api]\nsocket = \"{socket}\"\nlisten = []\n\n{}", self.rest)
     }
 }
 

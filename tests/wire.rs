@@ -1,0 +1,115 @@
+//! The rules of the RFCs once more, over veth: the cases that `tests/cases.rs` runs in memory, with
+//! the router as it is built. `tests/cases/README.md` says what is the same, and what is not.
+//!
+//! `UPDATE_CASES=1 cargo test --test wire` writes what control says as what is expected of it: the
+//! difference is to be reviewed.
+
+#[path = "cases/case.rs"]
+mod case;
+mod net;
+#[path = "cases/veth.rs"]
+mod veth;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use case::{CONTROL, Case, Outcome};
+use net::wire::{Wire, collect};
+use net::{HOST_DEVICE, LAN_DEVICE, Topology, seconds, sysctl};
+use veth::Cables;
+
+/// Cases that are about what does not happen over veth.
+const ONLY_IN_MEMORY: [(&str, &str); 4] = [
+    ("checksum-ignored-without-veth", "a veth is no card that has finished its checksums"),
+    ("ethernet-runt", "no device sends a frame that is shorter than its header"),
+    ("rfc2992-ecmp", "each start has another hash, and which flow goes where is up to it"),
+    ("rfc2992-ecmp-fragments", "as rfc2992-ecmp"),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
+}
+
+#[test]
+fn every_case_goes_over_veth_as_in_memory() {
+    needs_xrouter!();
+    let folders = Case::folders(&folder());
+    let read = |path: &PathBuf| (path.clone(), Case::read(path).expect("tests/cases.rs reads it"));
+    let cases: Vec<_> = folders.iter().filter(|path| !only_in_memory(path)).map(read).collect();
+    let ports = cases.iter().map(|(_, case)| case.config.ports.len()).max().unwrap_or_default();
+    let net = Topology::lan_wan();
+    let cables = Cables::plug(&net, ports);
+    let update = std::env::var_os("UPDATE_CASES").is_some();
+    let failures: Vec<_> =
+        cases.iter().filter_map(|(path, case)| check(&cables, path, case, update).err()).collect();
+    let number = cases.len();
+    assert!(
+        failures.is_empty(),
+        "\n{}\n{} of {number} cases failed",
+        failures.concat(),
+        failures.len()
+    );
+    println!("{number} cases over veth");
+}
+
+fn only_in_memory(path: &Path) -> bool {
+    ONLY_IN_MEMORY.iter().any(|(name, _)| path.ends_with(name))
+}
+
+#[test]
+fn what_is_only_in_memory_is_there() {
+    for (name, _) in ONLY_IN_MEMORY {
+        assert!(folder().join(name).is_dir(), "there is no case {name}");
+    }
+}
+
+/// Run one case; what is wrong is the error.
+fn check(cables: &Cables, path: &Path, case: &Case, update: bool) -> Result<(), String> {
+    let name = path.file_name().unwrap_or_default().display();
+    let complain = |what: String| format!("--- {name}\n{what}");
+    println!("{name}");
+    let found = cables.run(case, path).map_err(complain)?;
+    let expected = veth::expected(case);
+    if update {
+        let mut outcome = case.expected.clone();
+        outcome.out.extend(said_by_control(&found, &expected));
+        return outcome.write(path).map_err(|error| complain(error.to_string()));
+    }
+    if found == expected {
+        return Ok(());
+    }
+    let input: String = case.input.iter().map(|frame| format!("    {}\n", frame.line)).collect();
+    Err(complain(format!("{input}{}", expected.difference(&found))))
+}
+
+#[test]
+fn a_wire_hears_what_arrives_as_it_was_sent() {
+    let net = Topology::lan_wan();
+    net.lan.silence();
+    sysctl(&net.router, &["net.ipv6.conf.all.disable_ipv6=1"]);
+    let (host, router) = (Wire::open(&net.lan, HOST_DEVICE), Wire::open(&net.router, LAN_DEVICE));
+    let plain = [[2; 12].as_slice(), &[0x88, 0xb5], &[7; 46]].concat();
+    let tagged = [[4; 12].as_slice(), &[0x81, 0, 0x20, 5], &plain[12..]].concat();
+    let frames = [plain, tagged].map(|frame| vec![frame; 1000]).concat();
+    host.send(&frames);
+    let heard = collect(&[&host, &router], Duration::from_millis(200), seconds(5));
+    assert_eq!(heard[0], [], "the sender hears what arrives only");
+    let at_router: Vec<_> = heard[1].iter().map(|heard| heard.octets.clone()).collect();
+    assert!(at_router == frames, "{} frames arrived", at_router.len());
+}
+
+/// What is heard and not expected of the workers, each line once.
+fn said_by_control(found: &Outcome, expected: &Outcome) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    for line in &found.out {
+        let line = match line.starts_with(CONTROL) {
+            true => line.clone(),
+            false if expected.out.contains(line) => continue,
+            false => format!("{CONTROL}{line}"),
+        };
+        if !said.contains(&line) {
+            said.push(line);
+        }
+    }
+    said
+}
