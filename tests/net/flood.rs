@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +52,7 @@ impl Flood {
         let stopped = Arc::clone(&stop);
         let namespace = from.path();
         let send = move || {
-            enter(&File::open(namespace)?)?;
+            enter(&namespace)?;
             let socket = packet_socket(HOST_DEVICE)?;
             send_all(&socket, &frames, limit, &stopped)
         };
@@ -86,7 +87,9 @@ impl Drop for Flood {
     }
 }
 
-fn enter(namespace: &File) -> io::Result<()> {
+/// Have this thread live in a namespace, named by its file.
+pub(super) fn enter(namespace: &Path) -> io::Result<()> {
+    let namespace = File::open(namespace)?;
     // SAFETY: an open file, and a call that changes this thread only.
     check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }

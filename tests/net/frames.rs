@@ -14,8 +14,14 @@ const ETHERNET: usize = 14;
 
 /// A UDP packet over IPv4, with so many octets of payload.
 pub fn udp4(destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
-    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
-        .ipv4(SOURCE4, destination.octets(), ttl)
+    udp4_from(1, destination, ttl, payload)
+}
+
+/// The same from the host of another subnet: 2 for wan, 4 for dmz.
+pub fn udp4_from(subnet: u8, destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
+    let mac = |station| [2, 0, 0x0a, subnet, 0, station];
+    let builder = PacketBuilder::ethernet2(mac(2), mac(1))
+        .ipv4([10, subnet, 0, 2], destination.octets(), ttl)
         .udp(40_000, 9);
     let mut frame = Vec::new();
     builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
