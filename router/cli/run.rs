@@ -12,6 +12,8 @@ use crate::control::request::Handle;
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A terminal that goes away takes no router with it.
+    let _hangup = signal(SignalKind::hangup())?;
     let listeners = Listeners::open(&config.api.socket, &config.api.listen).await?;
     let (handle, requests) = Handle::new();
     let router = Router::start(config, requests).await?;

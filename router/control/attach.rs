@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Router;
 use super::hops::Egress as HopEgress;
-use super::netlink::link::{Appearance, Link};
+use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
-use super::netlink::{NetlinkError, address, sysctl};
+use super::netlink::{NetlinkError, sysctl};
 use super::port::{Card, Port};
 use super::speak;
 use crate::config::{PortMode, RouterSection};
@@ -148,6 +148,8 @@ impl Router {
         if let Some(card) = &mut self.ports[id.index()].card {
             card.program.activate(true)?;
         }
+        self.neighbours.link_changed(id, &mut self.actions);
+        self.act();
         self.announce(id);
         Ok(())
     }
@@ -212,28 +214,11 @@ impl Router {
             let egress = if sockets.is_empty() {
                 Egress::Through(Arc::clone(&self.workers[number % owners].handover))
             } else {
-                let queue = &port.tap_queues[number % port.tap_queues.len()];
-                let tap = queue.try_clone().map_err(|cause| AttachError::Descriptors {
-                    device: port.name().to_owned(),
-                    cause,
-                })?;
-                Egress::Own { sockets, tap }
+                Egress::Own { sockets, tap: port.tap_queue(number)? }
             };
             let attachment = Box::new(Attachment { port: id, egress });
             self.workers[number].tell(Command::Attach(attachment));
         }
-        Ok(())
-    }
-
-    /// Make the tap look like the card, with the port's addresses.
-    async fn dress(&mut self, id: PortId) -> Result<(), AttachError> {
-        let port = &self.ports[id.index()];
-        let Some(card) = &port.card else { return Ok(()) };
-        let appearance = Appearance { mac: card.mac, mtu: card.mtu.into() };
-        port.tap.set_carrier(card.running)?;
-        self.netlink.dress_tap(port.name(), appearance).await?;
-        let wanted = address::with_link_local(card.mac, &port.config.addresses);
-        self.netlink.sync_addresses(port.tap_index, &wanted).await?;
         Ok(())
     }
 
@@ -272,7 +257,7 @@ impl Router {
         if let Err(error) = self.ports[id.index()].tap.set_carrier(false) {
             tracing::warn!("{error}");
         }
-        self.neighbours.link_down(id, &mut self.actions);
+        self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.publish();
         self.give_back(card.quieted).await;
@@ -286,6 +271,8 @@ impl Router {
                 if let Some(id) = self.port_of(index) {
                     tracing::warn!("port {}: {name} is gone", self.ports[id.index()].name());
                     self.detach(id).await;
+                } else if let Some(id) = self.port_of_tap(index) {
+                    self.tap_is_gone(id).await;
                 }
             }
             Err(error) => tracing::error!("{error}"),
@@ -303,34 +290,6 @@ impl Router {
             self.tap_is(id, link).await;
         } else if let Some(id) = self.ports.iter().find(|p| p.waits_for(link)).map(Port::id) {
             self.attach_again(id).await;
-        }
-    }
-
-    fn port_of_tap(&self, ifindex: u32) -> Option<PortId> {
-        self.ports.iter().find(|port| port.tap_index == ifindex).map(Port::id)
-    }
-
-    /// A tap that is set down loses its IPv6 addresses and every route over it, and gets none of
-    /// them back when it is set up.
-    async fn tap_is(&mut self, id: PortId, link: &Link) {
-        let was_up = std::mem::replace(&mut self.ports[id.index()].tap_up, link.up);
-        if link.up == was_up {
-            return;
-        }
-        let name = self.ports[id.index()].name();
-        tracing::info!("port {name}: the tap is {}", if link.up { "up" } else { "down" });
-        if !link.up {
-            return;
-        }
-        if let Err(error) = self.dress(id).await {
-            tracing::error!("port {}: {error}", self.ports[id.index()].name());
-        }
-        for route in &self.config.routes {
-            if let Err(error) =
-                self.netlink.install_route(route.to, &self.target(&route.action)).await
-            {
-                tracing::warn!("{error}");
-            }
         }
     }
 
@@ -390,11 +349,12 @@ impl Router {
         self.hops.set_egress(id, egress, &mut self.fib);
         self.update_groups();
         self.publish();
+        if link_changed {
+            self.neighbours.link_changed(id, &mut self.actions);
+            self.act();
+        }
         if link.running {
             self.announce(id);
-        } else {
-            self.neighbours.link_down(id, &mut self.actions);
-            self.act();
         }
     }
 

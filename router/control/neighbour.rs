@@ -283,8 +283,9 @@ impl Neighbours {
         }
     }
 
-    /// The port has lost its link: who is behind it when it comes back is not known.
-    pub fn link_down(&mut self, port: PortId, out: &mut Vec<Action>) {
+    /// The port has lost its link: who is behind it when it comes back is not known. Or it has it
+    /// again: that nobody answered without one says nothing, and is no reason to wait.
+    pub fn link_changed(&mut self, port: PortId, out: &mut Vec<Action>) {
         self.flush(Some(port), out);
     }
 

@@ -26,6 +26,8 @@ pub struct Port {
     pub(super) tap: Tap,
     /// The tap's number in the kernel.
     pub(super) tap_index: u32,
+    /// Whether the tap is there: somebody may delete it.
+    pub(super) has_tap: bool,
     /// Whether the tap is set up.
     pub(super) tap_up: bool,
     /// A queue for each worker; workers get clones, so that the tap outlives a card.
@@ -67,6 +69,7 @@ impl Port {
             config,
             tap,
             tap_index,
+            has_tap: true,
             tap_up: true,
             tap_queues,
             card: None,

@@ -68,6 +68,12 @@ impl Sleeper {
         // SAFETY: the vector holds `count` initialised entries. Whatever poll answers, the
         // caller looks at everything.
         unsafe { libc::poll(self.0.as_mut_ptr(), count, milliseconds) };
+        // A broken descriptor, such as that of a tap which was deleted, would never let us sleep
+        // again. poll(2) passes over negative ones.
+        let broken = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
+        for entry in self.0.iter_mut().filter(|entry| entry.revents & broken != 0) {
+            entry.fd = -1;
+        }
     }
 }
 
@@ -86,5 +92,22 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(9), "it slept though the bell rang");
         bell.silence();
         assert!((&bell.ear).read(&mut [0]).is_err(), "silent");
+    }
+
+    #[test]
+    fn a_broken_descriptor_wakes_once() {
+        let (broken, other_end) = UnixStream::pair().unwrap();
+        drop(other_end);
+        let bell = Bell::new().unwrap();
+        let mut sleeper = Sleeper::default();
+        sleeper.watch(broken.as_raw_fd());
+        sleeper.watch(bell.as_raw_fd());
+        sleeper.sleep(Duration::from_secs(10));
+        let start = std::time::Instant::now();
+        sleeper.sleep(Duration::from_millis(50));
+        assert!(start.elapsed() >= Duration::from_millis(50), "it was woken again");
+        bell.ring();
+        sleeper.sleep(Duration::from_secs(10));
+        assert!(start.elapsed() < Duration::from_secs(9), "the bell is heard still");
     }
 }

@@ -27,6 +27,8 @@ pub enum Command {
     Attach(Box<Attachment>),
     /// A port is gone or going: close its sockets and take the chunks back.
     Detach(PortId),
+    /// The port's tap is another one: this is the worker's queue of it.
+    Tap(PortId, tap::Queue),
     /// Send this frame by this port.
     Send(PortId, SmallFrame),
     /// The neighbour's MAC is known and in the tables: what waited may go on.

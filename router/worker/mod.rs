@@ -214,6 +214,10 @@ impl<'w> Worker<'w> {
                 self.sockets_changed();
             }
             Command::Detach(port) => self.detach(port),
+            Command::Tap(port, tap) => {
+                self.ports[port.index()].change_tap(tap);
+                self.sockets_changed();
+            }
             Command::Send(port, bytes) => {
                 originate(&bytes, port, self.local.counters, &mut self.pool, &mut self.out);
             }

@@ -59,6 +59,11 @@ impl Port {
         self.through = None;
     }
 
+    /// The tap was made anew.
+    pub fn change_tap(&mut self, tap: tap::Queue) {
+        self.tap = Some(tap);
+    }
+
     pub fn sockets(&mut self) -> &mut [xsk::Socket] {
         &mut self.sockets
     }

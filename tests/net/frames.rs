@@ -14,13 +14,23 @@ const ETHERNET: usize = 14;
 
 /// A UDP packet over IPv4 to the discard port, with so many octets of payload.
 pub fn udp4(destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
-    udp4_to(9, destination, ttl, payload)
+    udp4_from(1, destination, ttl, payload)
 }
 
-/// A UDP packet over IPv4 to this port, with so many octets of payload.
+/// The same from the host of another subnet: 2 for wan, 4 for dmz.
+pub fn udp4_from(subnet: u8, destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
+    udp4_between(subnet, destination, 9, ttl, payload)
+}
+
+/// The same from the lan to another port.
 pub fn udp4_to(port: u16, destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
-    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
-        .ipv4(SOURCE4, destination.octets(), ttl)
+    udp4_between(1, destination, port, ttl, payload)
+}
+
+fn udp4_between(subnet: u8, to: Ipv4Addr, port: u16, ttl: u8, payload: usize) -> Vec<u8> {
+    let mac = |station| [2, 0, 0x0a, subnet, 0, station];
+    let builder = PacketBuilder::ethernet2(mac(2), mac(1))
+        .ipv4([10, subnet, 0, 2], to.octets(), ttl)
         .udp(40_000, port);
     let mut frame = Vec::new();
     builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
@@ -67,6 +77,63 @@ pub fn arp_request() -> Vec<u8> {
     frame.extend([10, 1, 0, 1]);
     frame.resize(60, 0);
     frame
+}
+
+/// Somebody on the lan, whose MAC and address are made of `number`, asks who the router is.
+pub fn arp_request_of_stranger(number: u32) -> Vec<u8> {
+    let mut frame = arp_request();
+    let [_, _, high, low] = number.to_be_bytes();
+    for at in [6, 22] {
+        frame[at + 2..at + 6].copy_from_slice(&number.to_be_bytes());
+    }
+    frame[28..32].copy_from_slice(&[10, 1, high, low]);
+    frame
+}
+
+/// The same over IPv6: a neighbour solicitation for the router's address (RFC 4861 4.3).
+pub fn solicitation_of_stranger(number: u32) -> Vec<u8> {
+    let mut mac = LAN_HOST;
+    mac[2..6].copy_from_slice(&number.to_be_bytes());
+    let source = Ipv6Addr::from_bits(SOURCE6.to_bits() | u128::from(number) << 16);
+    let router: Ipv6Addr = "2001:db8:1::1".parse().expect("an address");
+    let group: Ipv6Addr = "ff02::1:ff00:1".parse().expect("an address");
+    let builder = PacketBuilder::ethernet2(mac, [0x33, 0x33, 0xff, 0, 0, 1])
+        .ipv6(source.octets(), group.octets(), 255)
+        .icmpv6_raw(135, 0, [0; 4]);
+    let mut frame = Vec::new();
+    let payload = [&router.octets()[..], &[1, 1], &mac].concat();
+    builder.write(&mut frame, &payload).expect("a vector takes everything");
+    frame
+}
+
+/// The lan host claims that an address of the router is its own (RFC 5227 2.4).
+pub fn arp_claim() -> Vec<u8> {
+    let mut frame = arp_request();
+    frame[28..32].copy_from_slice(&[10, 1, 0, 1]);
+    frame
+}
+
+/// First fragments of datagrams to the router that are never completed.
+pub fn endless_fragments() -> Vec<Vec<u8>> {
+    let whole = udp4(Ipv4Addr::new(10, 1, 0, 1), 64, 1400);
+    let fragment = |id: u16| {
+        let mut frame = whole.clone();
+        frame[ETHERNET + 4..ETHERNET + 6].copy_from_slice(&id.to_be_bytes());
+        frame[ETHERNET + 6] = 0x20; // more fragments
+        let header = &mut frame[ETHERNET..ETHERNET + 20];
+        header[10..12].fill(0);
+        let checksum = !ones_sum(header);
+        frame[ETHERNET + 10..ETHERNET + 12].copy_from_slice(&checksum.to_be_bytes());
+        frame
+    };
+    (0..4096).map(fragment).collect()
+}
+
+/// RFC 1071: the sum of 16-bit words, with the carries added at the other end.
+fn ones_sum(octets: &[u8]) -> u16 {
+    let words = octets.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    let sum = words.fold(0, |sum, word| sum + word);
+    u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap_or_else(|_| u16::MAX)
 }
 
 /// Frames to hosts that answer ARP and NDP.

@@ -15,24 +15,34 @@
 //! | `KEEP=1` | a failed test leaves its topology standing and says how to enter it |
 //! | `ROUTER=kernel` | the kernel forwards instead of xrouter: the oracle, and the harness's own test |
 //! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute |
+//! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes |
+//! | `FIGURES=file` | figures that the bar for reliability asks for are added to this file |
 //!
 //! Nothing here sleeps to wait for something: [`eventually`] polls with a deadline.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
 
+pub mod canary;
 mod command;
+mod figure;
 pub mod flood;
 pub mod frames;
+pub mod freeze;
 pub mod ledger;
 pub mod names;
 mod router;
 mod topology;
+mod usage;
 pub mod wire;
 
 use std::time::{Duration, Instant};
 
 pub use command::{Namespace, Outcome, Running};
+pub use figure::figure;
 pub use router::{BINARY, Config, Router, launch};
-pub use topology::{Builder, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, ip, sysctl};
+pub use topology::{
+    Builder, DMZ_DEVICE, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, ip, sysctl,
+};
+pub use usage::Usage;
 
 /// How long to pause between two looks at something that is being waited for.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -66,6 +76,11 @@ pub const fn seconds(n: u64) -> Duration {
 /// How long a long test runs: `full`, or `quick` with `QUICK=1` in the environment.
 pub fn at_length<T>(full: T, quick: T) -> T {
     if is_set("QUICK") { quick } else { full }
+}
+
+/// How many times as long as usual the tests of faults run.
+pub fn soak() -> u32 {
+    std::env::var("SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// Whether the kernel plays the router: tests of what only xrouter has then return at once.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::command::{Namespace, Outcome, Running};
-use super::topology::{LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip, sysctl};
+use super::topology::{DMZ_DEVICE, LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip, sysctl};
+use super::usage::Usage;
 use super::{eventually, holds_within, is_set, kernel_is_router, seconds};
 
 /// The router's program.
@@ -29,14 +30,17 @@ pub struct Config {
 }
 
 impl Config {
-    pub(super) fn new(directory: &Path, far: bool) -> Self {
+    pub(super) fn new(directory: &Path, far: bool, dmz: bool) -> Self {
         let port = |name: &str, device: &str, subnet: u8| {
             format!(
                 "[[port]]\nname = \"{name}\"\ndevice = \"{device}\"\n\
                  addresses = [\"10.{subnet}.0.1/24\", \"2001:db8:{subnet}::1/64\"]\n\n"
             )
         };
-        let ports = port("lan", LAN_DEVICE, 1) + &port("wan", WAN_DEVICE, 2);
+        let mut ports = port("lan", LAN_DEVICE, 1) + &port("wan", WAN_DEVICE, 2);
+        if dmz {
+            ports += &port("dmz", DMZ_DEVICE, 4);
+        }
         let config = Self { socket: directory.join("api.sock"), router: Vec::new(), rest: ports };
         if !far {
             return config;
@@ -60,6 +64,15 @@ impl Config {
     /// One more line of the section `[router]`.
     pub fn router(mut self, line: &str) -> Self {
         self.router.push(line.to_owned());
+        self
+    }
+
+    /// One more address of a port.
+    pub fn address(mut self, port: &str, address: &str) -> Self {
+        let name = format!("name = \"{port}\"");
+        let start = self.rest.find(&name).expect("a port of this name");
+        let list = start + self.rest[start..].find("addresses = [").expect("it has addresses");
+        self.rest.insert_str(list + "addresses = [".len(), &format!("\"{address}\", "));
         self
     }
 
@@ -224,6 +237,11 @@ impl Router {
         let rows = self.show("drops");
         let rows = rows.iter().filter(|row| row["reason"] == reason);
         rows.filter_map(|row| row["packets"].as_u64()).sum()
+    }
+
+    /// What an operator would see of the process: memory, descriptors, time on a core.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.id())
     }
 
     /// Send a signal to the process.

@@ -6,7 +6,8 @@
 //!  10.1.0.2           10.1.0.1   10.2.0.1           10.2.0.2   10.3.0.1       10.3.0.2
 //!  2001:db8:1::2      ::1   2001:db8:2::1      ::2   2001:db8:3::1       ::2
 //! ```
-//! With `far`, the host `wan` is a second router: the kernel forwards there.
+//! With `far`, the host `wan` is a second router: the kernel forwards there. With `dmz`, the router
+//! has a third link: `dmz0`, 10.4.0.1, 2001:db8:4::1, to a host `dmz` like the others.
 
 use std::fs::{self, File};
 use std::io;
@@ -26,6 +27,8 @@ const PREFIX: &str = "xr";
 pub const LAN_DEVICE: &str = "lan0";
 /// The router's side of the wan link.
 pub const WAN_DEVICE: &str = "wan0";
+/// The router's side of the dmz link.
+pub const DMZ_DEVICE: &str = "dmz0";
 /// Every host's first device.
 pub const HOST_DEVICE: &str = "eth0";
 
@@ -35,6 +38,7 @@ pub const HOST_DEVICE: &str = "eth0";
 pub struct Builder {
     queues: u32,
     far: bool,
+    dmz: bool,
     wan_mtu: u32,
     far_mtu: u32,
     offloads: bool,
@@ -51,6 +55,12 @@ impl Builder {
     /// A second router behind the wan link, and a host `far` behind it.
     pub fn far(mut self) -> Self {
         self.far = true;
+        self
+    }
+
+    /// A third link, and a host `dmz` on it.
+    pub fn dmz(mut self) -> Self {
+        self.dmz = true;
         self
     }
 
@@ -163,6 +173,8 @@ pub struct Topology {
     pub wan: Host,
     /// The host behind the second router.
     far: Option<Host>,
+    /// The host on the third link.
+    dmz: Option<Host>,
     /// For sockets, logs and files of the test.
     pub directory: PathBuf,
     builder: Builder,
@@ -173,7 +185,7 @@ pub struct Topology {
 impl Topology {
     /// A description to start from: one queue, MTU 1500, hosts that finish their checksums.
     pub fn builder() -> Builder {
-        Builder { queues: 1, far: false, wan_mtu: 1500, far_mtu: 1500, offloads: false }
+        Builder { queues: 1, far: false, dmz: false, wan_mtu: 1500, far_mtu: 1500, offloads: false }
     }
 
     /// Two hosts and a router between them.
@@ -198,6 +210,7 @@ impl Topology {
             router: place("router"),
             wan: host("wan", 2),
             far: builder.far.then(|| host("far", 3)),
+            dmz: builder.dmz.then(|| host("dmz", 4)),
             directory: directory.clone(),
             builder,
             _reaper: reaper,
@@ -206,6 +219,7 @@ impl Topology {
         topology.plug_lan();
         topology.plug_wan();
         topology.plug_far();
+        topology.plug_dmz();
         topology.settle();
         topology
     }
@@ -215,9 +229,14 @@ impl Topology {
         self.far.as_ref().expect("the topology was built with far()")
     }
 
+    /// The host on the third link.
+    pub fn dmz(&self) -> &Host {
+        self.dmz.as_ref().expect("the topology was built with dmz()")
+    }
+
     /// A configuration for the router in the middle.
     pub fn config(&self) -> Config {
-        Config::new(&self.directory, self.far.is_some())
+        Config::new(&self.directory, self.far.is_some(), self.dmz.is_some())
     }
 
     /// A veth pair between lan and the router; again after [`Self::unplug`].
@@ -236,6 +255,13 @@ impl Topology {
         ip(&format!("-n {wan} addr replace 10.3.0.1/24 dev eth1"));
         ip(&format!("-n {wan} addr replace 2001:db8:3::1/64 dev eth1"));
         sysctl(&self.wan, &["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
+    }
+
+    /// A veth pair between dmz and the router; again after it was deleted.
+    pub fn plug_dmz(&self) {
+        if let Some(dmz) = &self.dmz {
+            self.plug(dmz, &self.router, DMZ_DEVICE, 1500);
+        }
     }
 
     fn plug(&self, host: &Host, router: &Namespace, device: &str, mtu: u32) {
@@ -271,8 +297,8 @@ impl Topology {
     }
 
     fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
-        let far = self.far.iter().map(|far| &far.namespace);
-        [&self.lan.namespace, &self.router, &self.wan.namespace].into_iter().chain(far)
+        let others = self.far.iter().chain(&self.dmz).map(|host| &host.namespace);
+        [&self.lan.namespace, &self.router, &self.wan.namespace].into_iter().chain(others)
     }
 
     /// Everything that a reader of a failed test may want to know of the network.

@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
@@ -138,14 +139,16 @@ pub(super) fn socket_in(
     protocol: libc::c_int,
 ) -> io::Result<OwnedFd> {
     let open = || {
-        enter(&File::open(namespace.path())?)?;
+        enter(&namespace.path())?;
         packet_socket(device, protocol)
     };
     // A thread of its own enters the namespace and ends there; the socket stays.
     std::thread::scope(|scope| scope.spawn(open).join().expect("it does not panic"))
 }
 
-fn enter(namespace: &File) -> io::Result<()> {
+/// Have this thread live in a namespace, named by its file.
+pub(super) fn enter(namespace: &Path) -> io::Result<()> {
+    let namespace = File::open(namespace)?;
     // SAFETY: an open file, and a call that changes this thread only.
     check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }

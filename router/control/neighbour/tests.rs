@@ -447,7 +447,7 @@ fn a_permanent_neighbour_is_moved_by_nothing_that_is_heard() {
     }
     lab.used(HOST);
     lab.seconds(86_400);
-    lab.table.link_down(lab.port, &mut lab.done);
+    lab.table.link_changed(lab.port, &mut lab.done);
     lab.table.flush(None, &mut lab.done);
     assert_eq!((lab.state(HOST), lab.done.len()), (Some(State::Permanent), 0));
     assert!(lab.table.remove(lab.port, HOST, &mut lab.done));
@@ -471,12 +471,23 @@ fn a_link_that_goes_down_takes_its_neighbours_along() {
     let other = PortId::new(2).unwrap();
     let _resolving = lab.table.wanted(other, HOST, lab.now, &mut lab.done);
     lab.done.clear();
-    lab.table.link_down(lab.port, &mut lab.done);
+    lab.table.link_changed(lab.port, &mut lab.done);
     let port = lab.port;
     let gone =
         [Action::Withdraw { port, address: HOST }, Action::Unresolvable { port, address: HOST6 }];
     assert_eq!(lab.done, gone);
     assert_eq!(lab.table.len(), 1);
+}
+
+#[test]
+fn a_link_that_comes_up_is_no_place_for_old_failures() {
+    for state in [State::Incomplete, State::Failed] {
+        let mut lab = Lab::at(HOST, state);
+        lab.table.link_changed(lab.port, &mut lab.done);
+        lab.done.clear();
+        let wanted = lab.table.wanted(lab.port, HOST, lab.now, &mut lab.done);
+        assert_eq!((wanted, &lab.done), (Wanted::Resolving, &vec![lab.solicits(HOST, None)]));
+    }
 }
 
 #[test]

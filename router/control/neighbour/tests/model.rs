@@ -65,7 +65,7 @@ fn feed(lab: &mut Lab, input: Input) {
             lab.hears_all(Heard { port, address: host(who), mac, message, on_link, ours: false });
         }
         Input::Pass(milliseconds) => lab.passes(Duration::from_millis(milliseconds)),
-        Input::LinkDown => lab.table.link_down(port, &mut lab.done),
+        Input::LinkDown => lab.table.link_changed(port, &mut lab.done),
         Input::Flush => lab.table.flush(None, &mut lab.done),
         Input::Remove(who) => {
             let known = lab.table.get(port, host(who), now).is_some();
