@@ -17,6 +17,7 @@ mod link;
 mod neighbour;
 mod outbox;
 pub mod report;
+mod source;
 pub mod verdict;
 
 use std::convert::Infallible;
