@@ -2,7 +2,7 @@
 
 mod net;
 
-use net::{Router, Topology, eventually, ip, seconds};
+use net::{Router, Topology, eventually, ip, seconds, sysctl};
 
 fn started() -> (Topology, Router) {
     let net = Topology::lan_wan();
@@ -157,4 +157,30 @@ del ask[ICMPv6ND_NS].cksum
 vanishes(ask, lambda f: ICMPv6ND_NA in f, at=lan)
 "#;
     net.lan.scapy(script).succeeds();
+}
+
+/// Checklist C145.
+#[test]
+fn flows_keep_away_from_a_gateway_that_does_not_answer() {
+    needs_xrouter!();
+    let net = Topology::builder().far().build();
+    let impatient = "[resolution]\nreachable_s = 1\ndelay_s = 1";
+    let ways = "[{ via = \"10.2.0.2\" }, { via = \"10.2.0.3\" }]";
+    let route = format!("[[route]]\nto = \"192.0.2.0/24\"\nvia = {ways}");
+    let _router = Router::start(&net, &net.config().and(impatient).and(&route));
+    let (wan, far) = (&net.wan.name, &net.far().name);
+    ip(&format!("-n {far} addr add 192.0.2.1/32 dev eth0"));
+    ip(&format!("-n {wan} route add 192.0.2.0/24 via 10.3.0.2"));
+    // Ten flows: half of them are the absent gateway's.
+    let all_arrive = || {
+        let trace = net.lan.run("traceroute -n -f 3 -m 3 -q 10 -N 10 -w 1 192.0.2.1");
+        trace.stdout.matches(" ms").count() == 10
+    };
+    eventually(seconds(10), "only the gateway that is there is used", all_arrive);
+    // They change places.
+    sysctl(&net.wan, &["net.ipv4.conf.eth0.promote_secondaries=1"]);
+    ip(&format!("-n {wan} addr add 10.2.0.3/24 dev eth0"));
+    ip(&format!("-n {wan} addr del 10.2.0.2/24 dev eth0"));
+    ip(&format!("-n {wan} route replace default via 10.2.0.1"));
+    eventually(seconds(20), "the other one is found, and the first one is missed", all_arrive);
 }

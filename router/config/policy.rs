@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::section::{Keys, Section};
-use crate::table::policy::{Policy, PortPolicy};
+use crate::table::policy::{Policy, PortPolicy, SourceValidation};
 
 pub(super) const KEYS: Keys = &["class_e", "link_local4"];
 
@@ -22,5 +22,15 @@ pub(super) fn read_port(section: &mut Section<'_, '_>) -> PortPolicy {
         directed_broadcast: section
             .boolean("directed_broadcast")
             .unwrap_or(default.directed_broadcast),
+        source_validation: read_validation(section).unwrap_or(default.source_validation),
     }
+}
+
+fn read_validation(section: &mut Section<'_, '_>) -> Option<SourceValidation> {
+    let choices = [
+        ("off", SourceValidation::Off),
+        ("strict", SourceValidation::Strict),
+        ("loose", SourceValidation::Loose),
+    ];
+    section.choice("source_validation", &choices)
 }

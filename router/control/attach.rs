@@ -128,6 +128,7 @@ impl Router {
         sockets: Vec<(usize, Socket)>,
     ) -> Result<(), AttachError> {
         let egress = HopEgress { ifindex: card.ifindex, mac: card.mac, mtu: card.mtu };
+        let running = card.running;
         tracing::info!(
             "port {}: {} is taken: {}, {} queues, MTU {}, MAC {} ({})",
             self.ports[id.index()].name(),
@@ -142,6 +143,7 @@ impl Router {
         self.ports[id.index()].card = Some(card);
         self.dress(id).await?;
         self.hops.set_egress(id, egress, &mut self.fib);
+        self.hops.set_link(id, running, &mut self.fib);
         self.update_groups();
         self.publish();
         self.distribute(id, sockets)?;
@@ -257,6 +259,7 @@ impl Router {
         if let Err(error) = self.ports[id.index()].tap.set_carrier(false) {
             tracing::warn!("{error}");
         }
+        self.hops.set_link(id, false, &mut self.fib);
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.publish();
@@ -347,6 +350,7 @@ impl Router {
             tracing::error!("port {}: {error}", self.ports[id.index()].name());
         }
         self.hops.set_egress(id, egress, &mut self.fib);
+        self.hops.set_link(id, link.running, &mut self.fib);
         self.update_groups();
         self.publish();
         if link_changed {
@@ -355,6 +359,7 @@ impl Router {
         }
         if link.running {
             self.announce(id);
+            self.ask_missed();
         }
     }
 

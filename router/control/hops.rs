@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::groups::Groups;
 use super::rib::{Rib, erase, write};
 use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::MacAddress;
@@ -49,6 +50,10 @@ pub struct Hops {
     pub prohibit: NextHopId,
     gleans: Vec<NextHopId>,
     egress: Vec<Egress>,
+    /// Which ports have a link.
+    links: Vec<bool>,
+    /// The sets of next hops behind routes with several.
+    pub(super) groups: Groups,
     neighbours: HashMap<(PortId, IpAddr), Hop>,
     by_id: HashMap<NextHopId, (PortId, IpAddr)>,
 }
@@ -72,7 +77,9 @@ impl Hops {
             unreachable,
             prohibit,
             gleans,
+            links: vec![true; egress.len()],
             egress,
+            groups: Groups::default(),
             neighbours: HashMap::new(),
             by_id: HashMap::new(),
         })
@@ -90,6 +97,30 @@ impl Hops {
         for ((at, _), hop) in self.neighbours.iter().filter(|((at, _), _)| *at == port) {
             fib.set(hop.id, adjacency(*at, hop.mac, &egress));
         }
+    }
+
+    /// The link of the port is there, or is not. Groups do without the gateways behind it until
+    /// their MACs are known again.
+    pub fn set_link(&mut self, port: PortId, up: bool, fib: &mut FibWriter) {
+        self.links[port.index()] = up;
+        for (_, hop) in self.neighbours.iter().filter(|((at, _), _)| *at == port) {
+            if !up || hop.mac.is_some() {
+                self.groups.set_dead(hop.id, !up, fib);
+            }
+        }
+    }
+
+    /// The neighbour does not answer: groups do without it. Whether there are any.
+    pub fn fail(&mut self, port: PortId, address: IpAddr, fib: &mut FibWriter) -> bool {
+        let Some(hop) = self.neighbours.get(&(port, address)) else { return false };
+        self.groups.set_dead(hop.id, true, fib);
+        self.groups.is_member(hop.id)
+    }
+
+    /// The gateways that groups do without, though their links are there.
+    pub fn missed(&self) -> Vec<(PortId, IpAddr)> {
+        let gateways = self.groups.dead().filter_map(|id| self.by_id.get(&id).copied());
+        gateways.filter(|(port, _)| self.links[port.index()]).collect()
     }
 
     /// The next hop of a gateway, for one more route.
@@ -124,15 +155,17 @@ impl Hops {
         rib: &Rib,
         fib: &mut FibWriter,
     ) -> Result<(), TableFull> {
-        let egress = self.egress[port.index()];
+        let (egress, up) = (self.egress[port.index()], self.links[port.index()]);
         let hop = self.hop(port, address, fib)?;
         hop.mac = Some(mac);
-        fib.set(hop.id, adjacency(port, Some(mac), &egress));
+        let (id, has_route) = (hop.id, hop.host_route);
+        fib.set(id, adjacency(port, Some(mac), &egress));
+        self.groups.set_dead(id, !up, fib);
         let to = IpNet::from(address);
         // A link-local neighbour is not routed to, and a configured host route stays in force.
-        if !hop.host_route && !is_link_local(address) && !rib.contains(to) {
-            write(fib, to, hop.id)?;
-            hop.host_route = true;
+        if !has_route && !is_link_local(address) && !rib.contains(to) {
+            write(fib, to, id)?;
+            self.hop(port, address, fib)?.host_route = true;
         }
         Ok(())
     }
@@ -146,6 +179,7 @@ impl Hops {
                 erase(fib, IpNet::from(address));
             }
             fib.set(hop.id, adjacency(port, None, &egress));
+            self.groups.set_dead(hop.id, true, fib);
         }
         self.forget_unused(port, address, fib);
     }
@@ -185,6 +219,7 @@ impl Hops {
         if !self.neighbours.contains_key(&key) {
             let id = fib.allocate(adjacency(port, None, &self.egress[port.index()]))?;
             self.by_id.insert(id, key);
+            self.groups.set_dead(id, !self.links[port.index()], fib);
             let hop = Hop { id, routes: 0, mac: None, host_route: false };
             self.neighbours.insert(key, hop);
         }
@@ -196,6 +231,7 @@ impl Hops {
         if let Some(hop) = self.neighbours.get_mut(&(port, address)).filter(unused) {
             let id = hop.id;
             fib.release(id);
+            self.groups.forget(id);
             self.by_id.remove(&id);
             self.neighbours.remove(&(port, address));
         }

@@ -118,11 +118,7 @@ impl Router {
             Action::Withdraw { port, address } => {
                 self.hops.withdraw(port, address, &self.rib, &mut self.fib);
             }
-            Action::Unresolvable { port, address } => {
-                for awaited in self.hops.awaited(port, address) {
-                    self.tell_all(|| Command::Fail(awaited));
-                }
-            }
+            Action::Unresolvable { port, address } => self.give_up(port, address),
             Action::AnswerKernel { port, address, mac } => {
                 let snapshot = self.snapshot.load_full();
                 let interface = snapshot.interface(port);
@@ -141,6 +137,32 @@ impl Router {
         for awaited in self.hops.awaited(port, address) {
             self.tell_all(|| Command::Release(awaited));
         }
+    }
+
+    /// A neighbour does not answer. What waits for it as one gateway of several is looked up again,
+    /// and takes another, or fails if it comes back to this one.
+    fn give_up(&mut self, port: PortId, address: IpAddr) {
+        let one_of_several = self.hops.fail(port, address, &mut self.fib);
+        for awaited in self.hops.awaited(port, address) {
+            let again = one_of_several && awaited.neighbour.is_none();
+            self.tell_all(
+                || {
+                    if again { Command::Release(awaited) } else { Command::Fail(awaited) }
+                },
+            );
+        }
+    }
+
+    /// Ask for the gateways that groups do without: no packet does.
+    pub(super) fn ask_missed(&mut self) {
+        let now = self.now();
+        for (port, address) in self.hops.missed() {
+            let known = self.neighbours.wanted(port, address, now, &mut self.actions);
+            if let Wanted::Usable(mac) = known {
+                self.install(port, address, mac);
+            }
+        }
+        self.act();
     }
 
     /// Somebody else uses an address of ours (RFC 5227 2.4 (b)). It is defended on its own link

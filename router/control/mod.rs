@@ -8,6 +8,7 @@
 
 mod answer;
 mod attach;
+mod groups;
 pub mod hops;
 mod learn;
 pub mod neighbour;
@@ -113,11 +114,12 @@ impl Router {
         for (port, address) in self.hops.used(&self.fib) {
             self.neighbours.used(port, address, now);
         }
-        self.act();
+        self.ask_missed();
         self.update_groups();
         self.attach_absent().await;
         self.renew_taps().await;
         self.fib.reclaim(&self.epochs);
+        self.hops.groups.write(&mut self.fib);
         self.retired.retain(|(_, epoch)| !self.epochs.passed(*epoch));
     }
 }

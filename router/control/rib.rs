@@ -162,14 +162,14 @@ fn via_hop(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) -> Result<Next
     }
     match members[..] {
         [(only, _)] => Ok(only),
-        _ => fib.allocate_group(&members).inspect_err(|_| release_gateways(via, hops, fib)),
+        _ => hops.groups.allocate(members, fib).inspect_err(|_| release_gateways(via, hops, fib)),
     }
 }
 
 fn release(action: &Action, hop: NextHopId, hops: &mut Hops, fib: &mut FibWriter) {
     if let Action::Configured(RouteAction::Via(via)) = action {
         if via.len() > 1 {
-            fib.release(hop);
+            hops.groups.release(hop, fib);
         }
         release_gateways(via, hops, fib);
     }

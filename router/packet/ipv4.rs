@@ -90,6 +90,18 @@ impl<'a> View<'a> {
         Ok(Self { fixed, datagram })
     }
 
+    /// Look at `bytes` as the quote of an ICMP error: a datagram that may be cut short after its
+    /// header (RFC 1812 4.3.2.3), and whose checksum may not be that of the moment. Nothing if it
+    /// is no IPv4 header.
+    pub fn quoted(bytes: &'a [u8]) -> Option<Self> {
+        let fixed = bytes.first_chunk::<HEADER>()?;
+        let header_len = header_len(fixed);
+        let is_header = fixed[field::VERSION_AND_LEN] >> 4 == 4 && header_len >= HEADER;
+        let total_len = usize::from(u16_at(fixed, field::TOTAL_LEN)).max(header_len);
+        let datagram = bytes.get(..total_len).unwrap_or(bytes);
+        (is_header && header_len <= bytes.len()).then_some(Self { fixed, datagram })
+    }
+
     /// Header and payload, without what followed them.
     #[inline]
     pub fn datagram(&self) -> &'a [u8] {

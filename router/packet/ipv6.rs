@@ -71,6 +71,15 @@ impl<'a> View<'a> {
         Ok(Self { fixed, packet })
     }
 
+    /// Look at `bytes` as the quote of an ICMPv6 error: a packet that may be cut short after its
+    /// header (RFC 4443 3). Nothing if it is no IPv6 header.
+    pub fn quoted(bytes: &'a [u8]) -> Option<Self> {
+        let fixed = bytes.first_chunk::<HEADER>()?;
+        let total_len = HEADER + usize::from(u16_at(fixed, field::PAYLOAD_LEN));
+        let packet = bytes.get(..total_len).unwrap_or(bytes);
+        (fixed[0] >> 4 == 6).then_some(Self { fixed, packet })
+    }
+
     /// Header and payload, without what followed them.
     #[inline]
     pub fn packet(&self) -> &'a [u8] {

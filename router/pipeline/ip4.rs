@@ -12,7 +12,7 @@ use crate::table::interface::Interface;
 
 use super::link::{Arrival, Audience};
 use super::verdict::{DropReason, Step, Verdict};
-use super::{Packet, Tables};
+use super::{Packet, Tables, source};
 
 /// Check an IPv4 packet as far as that needs no route; what is for a group or for all ends here.
 pub(super) fn accept(
@@ -38,6 +38,9 @@ pub(super) fn accept(
     // Padding goes no further: what a sender left there is nobody's business (CVE-2003-0001).
     frame.truncate(ethernet::HEADER + total);
     check_source(source, tables)?;
+    if !destination.is_multicast() && !source.is_unspecified() {
+        source::validate(IpAddr::V4(source), interface, tables)?;
+    }
     local_groups(frame, destination, interface, arrival)?;
     check_destination(destination)?;
     // Nobody may speak for his link alone through a router (RFC 3927 7).

@@ -12,7 +12,7 @@ use crate::table::interface::Interface;
 use super::ip4::note_unfinished;
 use super::link::{Arrival, Audience};
 use super::verdict::{DropReason, Step, Verdict};
-use super::{Local, Packet, Tables, neighbour};
+use super::{Local, Packet, Tables, neighbour, source};
 
 /// Check an IPv6 packet as far as that needs no route; what is for a group or for this link's own
 /// address ends here, neighbour discovery included.
@@ -50,6 +50,9 @@ pub(super) fn accept(
         return neighbour::discovery(frame, interface, tables, local);
     }
     note_unfinished(frame, interface);
+    if !packet.scope_ends && !source.is_unspecified() {
+        source::validate(IpAddr::V6(source), interface, tables)?;
+    }
     if ipv6::is_link_local(destination) {
         return link_local(frame, destination, interface);
     }

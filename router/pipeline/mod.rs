@@ -18,6 +18,7 @@ mod neighbour;
 mod outbox;
 pub mod police;
 pub mod report;
+mod source;
 pub mod verdict;
 
 use std::convert::Infallible;

@@ -85,6 +85,27 @@ mod tests {
     }
 
     proptest! {
+        /// RFC 2992 3 loses a quarter to a half of all flows by hash threshold. Here nobody's flows
+        /// move but those of who leaves, and a bucket of a member whose share was rounded up.
+        #[test]
+        fn few_flows_move_when_a_member_leaves(
+            weights in prop::collection::vec(1u16..20, 2..30),
+            leaves in any::<prop::sample::Index>(),
+        ) {
+            let members: Vec<_> = (1..).map(id).zip(weights.iter().copied()).collect();
+            let (mut stay, equal) = (members.clone(), weights.iter().all(|w| *w == weights[0]));
+            let (gone, _) = stay.remove(leaves.index(members.len()));
+            let before = buckets(&[None; BUCKETS], &members);
+            let after = buckets(&before, &stay);
+            let moved = before.iter().zip(after).filter(|(had, has)| **had != *has).count();
+            let rounding = if equal { 0 } else { stay.len() };
+            prop_assert!(moved <= count(&before, gone) + rounding);
+            // And it takes no more than its share when it comes back.
+            let back = buckets(&after, &members);
+            let moved = after.iter().zip(back).filter(|(had, has)| **had != *has).count();
+            prop_assert!(moved <= count(&back, gone) + rounding);
+        }
+
         #[test]
         fn shares_are_the_weights_within_rounding(
             before in prop::collection::vec(0u16..1000, 1..12),

@@ -90,6 +90,21 @@ impl NextHops {
         (leaf, self.load(self.word(leaf).load(Ordering::Acquire)))
     }
 
+    /// Whether what is done with packets for this next hop, or for any member of this group, is
+    /// what `wanted` looks for.
+    pub fn any(&self, id: NextHopId, wanted: impl Fn(&Adjacency) -> bool) -> bool {
+        let word = self.word(id).load(Ordering::Acquire);
+        if word & IS_GROUP == 0 {
+            return wanted(&self.load(word));
+        }
+        let mut looked_at = None;
+        (0..).take(BUCKETS).filter_map(|bucket| self.member(word & !IS_GROUP, bucket)).any(|leaf| {
+            // A member's buckets are often neighbours.
+            looked_at.replace(leaf) != Some(leaf)
+                && wanted(&self.load(self.word(leaf).load(Ordering::Acquire)))
+        })
+    }
+
     #[inline]
     fn word(&self, id: NextHopId) -> &AtomicU32 {
         &self.next_hops.words(0, NUMBERS)[usize::from(id.get())]
@@ -380,6 +395,9 @@ mod tests {
         let count = |n| (0..128).filter(|&hash| ifindex(&shared, group, hash) == n).count();
         assert_eq!((count(1), count(2)), (32, 96));
         assert!([a, b].contains(&shared.adjacency(group, || 77).0), "the leaf, not the group");
+        let has = |id, n| shared.any(id, |way| way.ifindex == n);
+        assert_eq!([1, 2, 3].map(|n| has(group, n)), [true, true, false]);
+        assert_eq!([1, 2].map(|n| has(a, n)), [true, false]);
         writer.set_group(&shared, group, &[(a, 1)]).unwrap();
         assert_eq!((count(1), count(2)), (128, 0));
         writer.release(&shared, group);
@@ -399,6 +417,8 @@ mod tests {
             }
             let (_, adjacency) = shared.adjacency(NextHopId::new(3).unwrap(), || u32::MAX);
             assert_eq!(adjacency.kind(), AdjacencyKind::Blackhole);
+            let leads = |way: &Adjacency| way.kind() != AdjacencyKind::Blackhole;
+            assert!(!shared.any(NextHopId::new(3).unwrap(), leads));
         }
     }
 

@@ -23,4 +23,20 @@ pub struct PortPolicy {
     /// Whether a packet from another port to the broadcast address of a subnet here is broadcast
     /// (RFC 2644: off unless asked for).
     pub directed_broadcast: bool,
+    /// What is asked of the source of a packet that comes in here.
+    pub source_validation: SourceValidation,
+}
+
+/// What the routes must say of a packet's source (BCP 38, BCP 84; Linux: `rp_filter`, off too).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SourceValidation {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A route back leads out of the port that the packet came in by (RFC 3704 2.2). Of several
+    /// next hops any one will do: each is a feasible path (RFC 3704 2.3).
+    Strict,
+    /// There is a route back to anywhere but a black hole (RFC 3704 2.4). As in Linux, a default
+    /// route is one.
+    Loose,
 }
