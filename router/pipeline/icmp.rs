@@ -2,12 +2,14 @@
 //! its sender why (RFC 792, RFC 1812 4.3, RFC 1191, RFC 4443 2.4 and 3, RFC 8201).
 #![forbid(unsafe_code)]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::frame::Frame;
+use crate::id::PortId;
 use crate::packet::ethernet::{self, ether_type};
 use crate::packet::{icmpv4, icmpv6, ipv4, ipv6, protocol};
 
+use super::budget::Kind;
 use super::forward::{error_source4, error_source6};
 use super::verdict::Refusal;
 use super::{Local, Tables};
@@ -41,11 +43,19 @@ pub(super) fn answer(
 }
 
 /// The budget comes last: an error that is not sent for another reason does not cost anything.
-fn within_budget(frame: &Frame, local: &mut Local) -> Option<()> {
-    if local.icmp_errors.take(local.now, 1) {
+fn within_budget(
+    frame: &Frame,
+    refusal: Refusal,
+    host: IpAddr,
+    tables: &Tables,
+    local: &mut Local,
+) -> Option<()> {
+    let kind = if let Refusal::TooBig { .. } = refusal { Kind::TooBig } else { Kind::Other };
+    let (port, seed) = (frame.ingress(), tables.snapshot.hash_seed);
+    if local.icmp_errors.take(local.now, kind, port, host, seed) {
         return Some(());
     }
-    local.counters.port(frame.ingress()).icmp_suppressed.add(1);
+    local.counters.port(port).icmp_suppressed.add(1);
     None
 }
 
@@ -56,7 +66,7 @@ fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
         return None;
     }
     let from = error_source4(sender, tables)?;
-    within_budget(frame, local)?;
+    within_budget(frame, refusal, sender.into(), tables, local)?;
     local.ip_id = local.ip_id.wrapping_add(1);
     let packet = enclose(frame, ipv4::HEADER + icmpv4::HEADER, icmpv4::ERROR_DATAGRAM_MAX)?;
     let (header, message) = packet.split_at_mut_checked(ipv4::HEADER)?;
@@ -104,12 +114,21 @@ fn answer6(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
         return None;
     }
     let from = error_source6(sender, frame.ingress(), tables)?;
-    within_budget(frame, local)?;
+    within_budget(frame, refusal, payer(sender, frame.ingress(), tables), tables, local)?;
     let packet = enclose(frame, ipv6::HEADER + icmpv6::HEADER, icmpv6::ERROR_PACKET_MAX)?;
     let (header, message) = packet.split_at_mut_checked(ipv6::HEADER)?;
     let length = u16::try_from(message.len()).ok()?;
     ipv6::Header::new(from, sender, protocol::ICMPV6, length).write(header)?;
     error6(refusal).write_header(message, from, sender).map(drop)
+}
+
+/// Whose bucket an error to `sender` is paid from. A subnet of ours is shared by many hosts, and
+/// each pays for itself. One beyond is a customer's, who can take any address of it (RFC 8981), so
+/// its /64 pays.
+fn payer(sender: Ipv6Addr, arrived_by: PortId, tables: &Tables) -> IpAddr {
+    let on_link = tables.snapshot.interface(arrived_by).is_some_and(|port| port.on_link6(sender));
+    let keep = if on_link { u128::MAX } else { u128::MAX << 64 };
+    Ipv6Addr::from_bits(sender.to_bits() & keep).into()
 }
 
 /// RFC 4443 2.4 (e): when no error may be sent. A packet without an upper layer that can be seen

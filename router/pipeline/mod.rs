@@ -6,6 +6,7 @@
 //! Nothing here does I/O, blocks, allocates, reads a clock or takes a lock.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod counters;
 mod forward;
 mod fragment;
@@ -30,7 +31,8 @@ use crate::id::NextHopId;
 use crate::packet::ethernet::ether_type;
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
-use crate::table::meter::{Meter, Nanos};
+use crate::table::meter::Nanos;
+use budget::ErrorBudget;
 use counters::WorkerCounters;
 pub use outbox::{Outbox, Place};
 use report::Report;
@@ -59,7 +61,7 @@ pub struct Local<'a> {
     /// What this worker counts.
     pub counters: &'a WorkerCounters,
     /// The budget of ICMP and ICMPv6 errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
-    pub icmp_errors: Meter,
+    pub icmp_errors: ErrorBudget,
     /// The identification of the next IPv4 packet of our own.
     pub ip_id: u16,
     /// What is to be said to control after this round.
