@@ -3,15 +3,21 @@
 #![forbid(unsafe_code)]
 
 use super::section::{Keys, Section};
-use crate::table::policy::{Policy, PortPolicy};
+use crate::table::policy::{ErrorSource, Policy, PortPolicy};
 
-pub(super) const KEYS: Keys = &["class_e", "link_local4"];
+pub(super) const KEYS: Keys = &["class_e", "link_local4", "icmp_error_source"];
+
+const ERROR_SOURCES: &[(&str, ErrorSource)] =
+    &[("egress", ErrorSource::Egress), ("ingress", ErrorSource::Ingress)];
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
     let default = Policy::default();
     Policy {
         class_e: section.boolean("class_e").unwrap_or(default.class_e),
         link_local4: section.boolean("link_local4").unwrap_or(default.link_local4),
+        icmp_error_source: section
+            .choice("icmp_error_source", ERROR_SOURCES)
+            .unwrap_or(default.icmp_error_source),
     }
 }
 

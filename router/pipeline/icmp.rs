@@ -65,7 +65,7 @@ fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
     if !may_answer4(&offending) {
         return None;
     }
-    let from = error_source4(sender, tables)?;
+    let from = error_source4(sender, frame.ingress(), tables)?;
     within_budget(frame, refusal, sender.into(), tables, local)?;
     local.ip_id = local.ip_id.wrapping_add(1);
     let packet = enclose(frame, ipv4::HEADER + icmpv4::HEADER, icmpv4::ERROR_DATAGRAM_MAX)?;

@@ -9,11 +9,22 @@ pub struct Policy {
     pub class_e: bool,
     /// Whether 169.254.0.0/16 is forwarded: Linux does it, RFC 3927 7 forbids it, and so do we.
     pub link_local4: bool,
+    /// Whose address an ICMP error comes from.
+    pub icmp_error_source: ErrorSource,
+}
+
+/// The interface whose address is an ICMP error's source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorSource {
+    /// The one that the error leaves by (RFC 1812 4.3.2.4).
+    Egress,
+    /// The one that the packet came in by (Linux: `icmp_errors_use_inbound_ifaddr`).
+    Ingress,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { class_e: true, link_local4: false }
+        Self { class_e: true, link_local4: false, icmp_error_source: ErrorSource::Egress }
     }
 }
 
