@@ -28,5 +28,6 @@ pub(super) fn read_port(section: &mut Section<'_, '_>) -> PortPolicy {
         directed_broadcast: section
             .boolean("directed_broadcast")
             .unwrap_or(default.directed_broadcast),
+        redirects: section.boolean("redirects").unwrap_or(default.redirects),
     }
 }

@@ -58,8 +58,17 @@ const NAME_MAX: usize = 15;
 const RESERVED: [&str; 5] = [".", "..", "all", "default", "lo"];
 
 impl Port {
-    pub(super) const KEYS: Keys =
-        &["name", "device", "mode", "addresses", "mtu", "queues", "fastpath", "directed_broadcast"];
+    pub(super) const KEYS: Keys = &[
+        "name",
+        "device",
+        "mode",
+        "addresses",
+        "mtu",
+        "queues",
+        "fastpath",
+        "directed_broadcast",
+        "redirects",
+    ];
 }
 
 /// The subnets of `ports`, link-local ones left out, each once for each port.

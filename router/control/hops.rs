@@ -184,6 +184,7 @@ impl Hops {
         let key = (port, address);
         if !self.neighbours.contains_key(&key) {
             let id = fib.allocate(adjacency(port, None, &self.egress[port.index()]))?;
+            fib.set_gateway(id, address);
             self.by_id.insert(id, key);
             let hop = Hop { id, routes: 0, mac: None, host_route: false };
             self.neighbours.insert(key, hop);

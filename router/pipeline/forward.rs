@@ -110,6 +110,9 @@ fn send(
         (Verdict::Transmit(port), Leaving::InPieces) => {
             Verdict::Fragment { port, mtu: adjacency.mtu }
         }
+        (Verdict::Transmit(port), Leaving::Whole) if port == frame.ingress() => {
+            Verdict::TransmitBack { port, next_hop: leaf }
+        }
         (verdict, _) => verdict,
     }
 }

@@ -67,6 +67,17 @@ fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
     }
     let from = error_source4(sender, frame.ingress(), tables)?;
     within_budget(frame, refusal, sender.into(), tables, local)?;
+    write4(frame, from, sender, error4(refusal), local)
+}
+
+/// Turn `frame`, from its IP header on, into this message about it, from `from` to `sender`.
+pub(super) fn write4(
+    frame: &mut Frame,
+    from: Ipv4Addr,
+    sender: Ipv4Addr,
+    error: icmpv4::Error,
+    local: &mut Local,
+) -> Option<()> {
     local.ip_id = local.ip_id.wrapping_add(1);
     let packet = enclose(frame, ipv4::HEADER + icmpv4::HEADER, icmpv4::ERROR_DATAGRAM_MAX)?;
     let (header, message) = packet.split_at_mut_checked(ipv4::HEADER)?;
@@ -78,11 +89,11 @@ fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
         ..ipv4::Header::new(from, sender, protocol::ICMP, length)
     }
     .write(header)?;
-    error4(refusal).write_header(message).map(drop)
+    error.write_header(message).map(drop)
 }
 
 /// RFC 1812 4.3.2.7: when no error may be sent.
-fn may_answer4(offending: &ipv4::View) -> bool {
+pub(super) fn may_answer4(offending: &ipv4::View) -> bool {
     let source = offending.source();
     let unicast = |address: Ipv4Addr| {
         let first = address.octets()[0];
@@ -133,7 +144,7 @@ fn payer(sender: Ipv6Addr, arrived_by: PortId, tables: &Tables) -> IpAddr {
 
 /// RFC 4443 2.4 (e): when no error may be sent. A packet without an upper layer that can be seen
 /// is answered only if it is no fragment's tail.
-fn may_answer6(offending: &ipv6::View) -> bool {
+pub(super) fn may_answer6(offending: &ipv6::View) -> bool {
     let source = offending.source();
     let upper = offending.upper_layer();
     let is_error = upper.protocol == protocol::ICMPV6
@@ -160,7 +171,11 @@ fn error6(refusal: Refusal) -> icmpv6::Error {
 /// Put `added` octets between the Ethernet header and the packet, cut the whole to `longest`
 /// octets of IP, and turn the Ethernet header round: a route will give it other addresses, a
 /// link-local peer has none but these. Returns what follows the Ethernet header.
-fn enclose<'f>(frame: &'f mut Frame, added: usize, longest: usize) -> Option<&'f mut [u8]> {
+pub(super) fn enclose<'f>(
+    frame: &'f mut Frame,
+    added: usize,
+    longest: usize,
+) -> Option<&'f mut [u8]> {
     let old = ethernet::View::new(frame.bytes())?.header();
     frame.truncate(ethernet::HEADER + longest - added);
     frame.prepend(u16::try_from(added).ok()?).ok()?;

@@ -17,6 +17,7 @@ pub mod kernel;
 mod link;
 mod neighbour;
 mod outbox;
+mod redirect;
 pub mod report;
 pub mod verdict;
 
@@ -205,6 +206,13 @@ pub fn settle<'umem>(
     let counters = local.counters.port(frame.ingress());
     match verdict {
         Verdict::Transmit(port) => out.transmit(port, frame, counters, pool),
+        Verdict::TransmitBack { port, next_hop } => {
+            if let Some(redirect) = redirect::about(&frame, next_hop, tables, local, pool) {
+                counters.redirects.add(1);
+                originate(redirect, tables, local, pool, out);
+            }
+            out.transmit(port, frame, counters, pool);
+        }
         Verdict::Fragment { port, mtu } => fragment::split(frame, port, mtu, counters, pool, out),
         Verdict::Punt(port) => out.punt(port, frame, counters, pool),
         Verdict::Hold(awaited) => out.hold(awaited, frame, counters, pool),
@@ -226,10 +234,21 @@ pub fn settle<'umem>(
             if frame.is_own() || !icmp::answer(&mut frame, refusal, tables, local) {
                 return pool.give(frame);
             }
-            counters.originated.add(1);
             counters.icmp_errors.add(1);
-            let verdict = forward::own(&mut frame, tables);
-            settle(frame, verdict, tables, local, pool, out);
+            originate(frame, tables, local, pool, out);
         }
     }
+}
+
+/// Send a packet that was made here.
+fn originate<'umem>(
+    mut frame: Frame<'umem>,
+    tables: &Tables,
+    local: &mut Local,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    local.counters.port(frame.ingress()).originated.add(1);
+    let verdict = forward::own(&mut frame, tables);
+    settle(frame, verdict, tables, local, pool, out);
 }

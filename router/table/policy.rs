@@ -29,9 +29,18 @@ impl Default for Policy {
 }
 
 /// The choices that each port has for itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortPolicy {
     /// Whether a packet from another port to the broadcast address of a subnet here is broadcast
     /// (RFC 2644: off unless asked for).
     pub directed_broadcast: bool,
+    /// Whether a host is told that its packet could have gone straight to a neighbour on its own
+    /// link (Linux: `send_redirects`).
+    pub redirects: bool,
+}
+
+impl Default for PortPolicy {
+    fn default() -> Self {
+        Self { directed_broadcast: false, redirects: true }
+    }
 }
