@@ -3,15 +3,21 @@
 #![forbid(unsafe_code)]
 
 use super::section::{Keys, Section};
-use crate::table::policy::{Policy, PortPolicy, SourceValidation};
+use crate::table::policy::{ErrorSource, Policy, PortPolicy, SourceValidation};
 
-pub(super) const KEYS: Keys = &["class_e", "link_local4"];
+pub(super) const KEYS: Keys = &["class_e", "link_local4", "icmp_error_source"];
+
+const ERROR_SOURCES: &[(&str, ErrorSource)] =
+    &[("egress", ErrorSource::Egress), ("ingress", ErrorSource::Ingress)];
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
     let default = Policy::default();
     Policy {
         class_e: section.boolean("class_e").unwrap_or(default.class_e),
         link_local4: section.boolean("link_local4").unwrap_or(default.link_local4),
+        icmp_error_source: section
+            .choice("icmp_error_source", ERROR_SOURCES)
+            .unwrap_or(default.icmp_error_source),
     }
 }
 
@@ -23,6 +29,7 @@ pub(super) fn read_port(section: &mut Section<'_, '_>) -> PortPolicy {
             .boolean("directed_broadcast")
             .unwrap_or(default.directed_broadcast),
         source_validation: read_validation(section).unwrap_or(default.source_validation),
+        redirects: section.boolean("redirects").unwrap_or(default.redirects),
     }
 }
 

@@ -24,8 +24,12 @@ pub struct RouterSection {
     pub busy_poll_budget: u16,
     /// ICMP and ICMPv6 errors that may be sent, per second and in all.
     pub icmp_errors_per_s: u32,
-    /// How many of those may be sent at once after a quiet time.
+    /// How many of those a worker may send at once after a quiet time.
     pub icmp_errors_burst: u32,
+    /// Errors that may be sent to one host, per second.
+    pub icmp_errors_per_host_per_s: u32,
+    /// How many of those may be sent at once after a quiet time.
+    pub icmp_errors_per_host_burst: u32,
     /// Whether the taps stay, with their addresses, when the router stops.
     pub taps_persist: bool,
 }
@@ -60,7 +64,9 @@ impl Default for RouterSection {
             busy_poll_us: 0,
             busy_poll_budget: 64,
             icmp_errors_per_s: 1000,
-            icmp_errors_burst: 50,
+            icmp_errors_burst: 200,
+            icmp_errors_per_host_per_s: 10,
+            icmp_errors_per_host_burst: 20,
             taps_persist: false,
         }
     }
@@ -81,6 +87,8 @@ impl RouterSection {
         "busy_poll_budget",
         "icmp_errors_per_s",
         "icmp_errors_burst",
+        "icmp_errors_per_host_per_s",
+        "icmp_errors_per_host_burst",
         "taps_persist",
     ];
 
@@ -105,6 +113,12 @@ impl RouterSection {
             icmp_errors_burst: section
                 .integer("icmp_errors_burst", 1..=1_000_000)
                 .unwrap_or(default.icmp_errors_burst),
+            icmp_errors_per_host_per_s: section
+                .integer("icmp_errors_per_host_per_s", 1..=1_000_000)
+                .unwrap_or(default.icmp_errors_per_host_per_s),
+            icmp_errors_per_host_burst: section
+                .integer("icmp_errors_per_host_burst", 1..=1_000_000)
+                .unwrap_or(default.icmp_errors_per_host_burst),
             taps_persist: section.boolean("taps_persist").unwrap_or(default.taps_persist),
         }
     }

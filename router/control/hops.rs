@@ -218,6 +218,7 @@ impl Hops {
         let key = (port, address);
         if !self.neighbours.contains_key(&key) {
             let id = fib.allocate(adjacency(port, None, &self.egress[port.index()]))?;
+            fib.set_gateway(id, address);
             self.by_id.insert(id, key);
             self.groups.set_dead(id, !self.links[port.index()], fib);
             let hop = Hop { id, routes: 0, mac: None, host_route: false };

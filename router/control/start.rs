@@ -31,9 +31,9 @@ use crate::io::device::{Device, DeviceError};
 use crate::io::event::Bell;
 use crate::io::tap::{Tap, TapError};
 use crate::io::xdp::{SharedMaps, SharedOctets};
+use crate::pipeline::budget::{ErrorBudget, Limits as ErrorLimits};
 use crate::pipeline::counters::WorkerCounters;
 use crate::table::interface::Snapshot;
-use crate::table::meter::Meter;
 use crate::table::police::{self, Policers};
 use crate::table::publish::Epochs;
 use crate::table::{Budget, Fib, FibWriter, Layout, Maps, Memory, TableFull};
@@ -424,8 +424,7 @@ fn start_workers(
     shared: &Shared,
 ) -> Result<Vec<Handle>, StartError> {
     let chunk_size = chunk_size(config, devices);
-    let per_worker = u64::from(config.router.icmp_errors_per_s) / cores.len() as u64;
-    let burst = u64::from(config.router.icmp_errors_burst) / cores.len() as u64;
+    let icmp_errors = ErrorBudget::new(error_limits(config, cores.len()), config.ports.len());
     let start = |(number, &core): (usize, &usize)| {
         let frames = config.router.frames.unwrap_or_else(|| default_frames(config, devices, cores));
         let area = Area::new(frames, chunk_size, config.router.huge_pages).map_err(system(
@@ -448,8 +447,8 @@ fn start_workers(
                 config::Poll::Adaptive => Poll::Adaptive,
                 config::Poll::Busy => Poll::Busy,
             },
-            icmp_errors: Meter::new(per_worker.max(1), burst.max(1)),
             policers: shared.policers.clone(),
+            icmp_errors: icmp_errors.clone(),
             hold_packets: config.tables.hold_packets as usize,
             start: shared.start,
         };
@@ -464,6 +463,18 @@ fn police_limits(config: &Config) -> police::Limits {
     limits.management_ports.extend(config.api.listen.iter().map(SocketAddr::port));
     limits.management_ports.sort_unstable();
     limits
+}
+
+/// One worker's share of the ICMP errors. The rate of all is divided. A burst is not, nor what one
+/// host gets: its packets may all come to one worker.
+fn error_limits(config: &Config, workers: usize) -> ErrorLimits {
+    let router = &config.router;
+    ErrorLimits {
+        per_s: (u64::from(router.icmp_errors_per_s) / workers as u64).max(1),
+        burst: router.icmp_errors_burst.into(),
+        per_host_per_s: router.icmp_errors_per_host_per_s.into(),
+        per_host_burst: router.icmp_errors_per_host_burst.into(),
+    }
 }
 
 /// 2048 octets hold what Ethernet usually carries; a longer MTU needs 4096.

@@ -19,6 +19,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod ndp;
 pub mod protocol;
+pub mod redirect;
 pub mod tcp;
 pub mod text;
 pub mod transport;

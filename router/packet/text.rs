@@ -25,6 +25,7 @@
 //! | `tcp` | `SOURCE > DESTINATION [seq N] [ack N] [flags FSRPAUEC] [win N] [urg N] [off N] [opt HEX] [sum N]` |
 //! | `icmp`, `icmp6` | `TYPE [CODE] [id N] [seq N] [mtu N] [rest N] [sum N]`; the type is a number or a name |
 //! | `ns`, `na`, `rs` | `TARGET [flags rso] [slla MAC] [tlla MAC] [opt HEX] [code N] [sum N]`; `rs` has no target |
+//! | `rd` | `TARGET DESTINATION`, then as for `ns`; a `quote` after it is in a redirected header option |
 //! | `quote` | `[cut N]`: the layers after it are quoted, and only their first `N` octets |
 //! | `data` | `N`: octets counting 0, 1, 2, ... |
 //! | `hex` | `HEX`: these octets |
@@ -32,7 +33,7 @@
 //!
 //! Names of ICMP types: `echo-request`, `echo-reply`, `unreachable`, `too-big` (`icmp6`),
 //! `time-exceeded`, `parameter-problem`, `redirect` (`icmp`).
-//! Hop limits and times to live are 64 (255 before `ns`, `na`, `rs`), the flags of TCP `S`, the
+//! Hop limits and times to live are 64 (255 before `ns`, `na`, `rs`, `rd`), the flags of TCP `S`, the
 //! protocol before plain data 253 and the Ethernet type 0x88b5, both for experiments.
 #![forbid(unsafe_code)]
 

@@ -92,6 +92,8 @@ port_counters! {
     icmp_errors,
     /// ICMP and ICMPv6 errors not sent because the budget was spent.
     icmp_suppressed,
+    /// Redirects sent (part of `originated`).
+    redirects,
     /// Handed to the worker that owns the egress port's queue.
     handed_over,
     /// Waiting for a neighbour's MAC now; the port is the one that the frame came in by.

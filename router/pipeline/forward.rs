@@ -9,6 +9,7 @@ use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::{self, MacAddress, ether_type};
 use crate::packet::flow::FlowKey;
 use crate::packet::{ipv4, ipv6};
+use crate::table::policy::ErrorSource;
 use crate::table::{Adjacency, AdjacencyKind};
 
 use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
@@ -109,6 +110,9 @@ fn send(
         (Verdict::Transmit(port), Leaving::InPieces) => {
             Verdict::Fragment { port, mtu: adjacency.mtu }
         }
+        (Verdict::Transmit(port), Leaving::Whole) if port == frame.ingress() => {
+            Verdict::TransmitBack { port, next_hop: leaf }
+        }
         (verdict, _) => verdict,
     }
 }
@@ -197,7 +201,7 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if ipv6::is_link_local(address))
 }
 
-/// The interface by which a packet to `peer` would leave: an ICMP error's source is its address.
+/// The port by which a packet to `peer` would leave.
 pub(super) fn egress_port(peer: IpAddr, tables: &Tables) -> Option<PortId> {
     let (_, adjacency) = tables.fib.next_hops.adjacency(route(peer, tables)?, || 0);
     match adjacency.kind() {
@@ -208,21 +212,39 @@ pub(super) fn egress_port(peer: IpAddr, tables: &Tables) -> Option<PortId> {
     }
 }
 
-/// The addresses of an error's two ends, for IPv4.
-pub(super) fn error_source4(peer: Ipv4Addr, tables: &Tables) -> Option<Ipv4Addr> {
-    let port = egress_port(IpAddr::V4(peer), tables)?;
-    let interface = tables.snapshot.interface(port)?;
-    let any = || tables.snapshot.present().find_map(|other| other.source4(peer));
-    interface.source4(peer).or_else(any)
+/// The port whose address an error to `peer` comes from. None if no way leads there: then there is
+/// no error.
+fn speaking_port(peer: IpAddr, arrived_by: PortId, tables: &Tables) -> Option<PortId> {
+    let leaves_by = egress_port(peer, tables)?;
+    Some(match tables.snapshot.policy.icmp_error_source {
+        ErrorSource::Egress => leaves_by,
+        ErrorSource::Ingress => arrived_by,
+    })
 }
 
-/// The same for IPv6.
+/// The source of an error to `peer`, whose packet came in by `arrived_by`. A port without addresses
+/// borrows another's (RFC 1812 4.3.2.4: the router-id).
+pub(super) fn error_source4(
+    peer: Ipv4Addr,
+    arrived_by: PortId,
+    tables: &Tables,
+) -> Option<Ipv4Addr> {
+    let port = speaking_port(peer.into(), arrived_by, tables)?;
+    let own = tables.snapshot.interface(port)?.source4(peer);
+    own.or_else(|| tables.snapshot.present().find_map(|other| other.source4(peer)))
+}
+
+/// The same for IPv6: to a link-local peer with the address of the link, to any other with one
+/// that means something to it (RFC 4443 2.2).
 pub(super) fn error_source6(
     peer: Ipv6Addr,
     arrived_by: PortId,
     tables: &Tables,
 ) -> Option<Ipv6Addr> {
-    let port =
-        if ipv6::is_link_local(peer) { arrived_by } else { egress_port(IpAddr::V6(peer), tables)? };
-    tables.snapshot.interface(port).map(|interface| interface.source6(peer))
+    if ipv6::is_link_local(peer) {
+        return Some(tables.snapshot.interface(arrived_by)?.link_local);
+    }
+    let port = speaking_port(peer.into(), arrived_by, tables)?;
+    let own = tables.snapshot.interface(port)?.beyond_link6(peer);
+    own.or_else(|| tables.snapshot.present().find_map(|other| other.beyond_link6(peer)))
 }

@@ -2,12 +2,14 @@
 //! its sender why (RFC 792, RFC 1812 4.3, RFC 1191, RFC 4443 2.4 and 3, RFC 8201).
 #![forbid(unsafe_code)]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::frame::Frame;
+use crate::id::PortId;
 use crate::packet::ethernet::{self, ether_type};
 use crate::packet::{icmpv4, icmpv6, ipv4, ipv6, protocol};
 
+use super::budget::Kind;
 use super::forward::{error_source4, error_source6};
 use super::verdict::Refusal;
 use super::{Local, Tables};
@@ -41,11 +43,19 @@ pub(super) fn answer(
 }
 
 /// The budget comes last: an error that is not sent for another reason does not cost anything.
-fn within_budget(frame: &Frame, local: &mut Local) -> Option<()> {
-    if local.icmp_errors.take(local.now, 1) {
+fn within_budget(
+    frame: &Frame,
+    refusal: Refusal,
+    host: IpAddr,
+    tables: &Tables,
+    local: &mut Local,
+) -> Option<()> {
+    let kind = if let Refusal::TooBig { .. } = refusal { Kind::TooBig } else { Kind::Other };
+    let (port, seed) = (frame.ingress(), tables.snapshot.hash_seed);
+    if local.icmp_errors.take(local.now, kind, port, host, seed) {
         return Some(());
     }
-    local.counters.port(frame.ingress()).icmp_suppressed.add(1);
+    local.counters.port(port).icmp_suppressed.add(1);
     None
 }
 
@@ -55,8 +65,19 @@ fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
     if !may_answer4(&offending) {
         return None;
     }
-    let from = error_source4(sender, tables)?;
-    within_budget(frame, local)?;
+    let from = error_source4(sender, frame.ingress(), tables)?;
+    within_budget(frame, refusal, sender.into(), tables, local)?;
+    write4(frame, from, sender, error4(refusal), local)
+}
+
+/// Turn `frame`, from its IP header on, into this message about it, from `from` to `sender`.
+pub(super) fn write4(
+    frame: &mut Frame,
+    from: Ipv4Addr,
+    sender: Ipv4Addr,
+    error: icmpv4::Error,
+    local: &mut Local,
+) -> Option<()> {
     local.ip_id = local.ip_id.wrapping_add(1);
     let packet = enclose(frame, ipv4::HEADER + icmpv4::HEADER, icmpv4::ERROR_DATAGRAM_MAX)?;
     let (header, message) = packet.split_at_mut_checked(ipv4::HEADER)?;
@@ -68,11 +89,11 @@ fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
         ..ipv4::Header::new(from, sender, protocol::ICMP, length)
     }
     .write(header)?;
-    error4(refusal).write_header(message).map(drop)
+    error.write_header(message).map(drop)
 }
 
 /// RFC 1812 4.3.2.7: when no error may be sent.
-fn may_answer4(offending: &ipv4::View) -> bool {
+pub(super) fn may_answer4(offending: &ipv4::View) -> bool {
     let source = offending.source();
     let unicast = |address: Ipv4Addr| {
         let first = address.octets()[0];
@@ -104,7 +125,7 @@ fn answer6(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
         return None;
     }
     let from = error_source6(sender, frame.ingress(), tables)?;
-    within_budget(frame, local)?;
+    within_budget(frame, refusal, payer(sender, frame.ingress(), tables), tables, local)?;
     let packet = enclose(frame, ipv6::HEADER + icmpv6::HEADER, icmpv6::ERROR_PACKET_MAX)?;
     let (header, message) = packet.split_at_mut_checked(ipv6::HEADER)?;
     let length = u16::try_from(message.len()).ok()?;
@@ -112,9 +133,18 @@ fn answer6(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Loc
     error6(refusal).write_header(message, from, sender).map(drop)
 }
 
+/// Whose bucket an error to `sender` is paid from. A subnet of ours is shared by many hosts, and
+/// each pays for itself. One beyond is a customer's, who can take any address of it (RFC 8981), so
+/// its /64 pays.
+fn payer(sender: Ipv6Addr, arrived_by: PortId, tables: &Tables) -> IpAddr {
+    let on_link = tables.snapshot.interface(arrived_by).is_some_and(|port| port.on_link6(sender));
+    let keep = if on_link { u128::MAX } else { u128::MAX << 64 };
+    Ipv6Addr::from_bits(sender.to_bits() & keep).into()
+}
+
 /// RFC 4443 2.4 (e): when no error may be sent. A packet without an upper layer that can be seen
 /// is answered only if it is no fragment's tail.
-fn may_answer6(offending: &ipv6::View) -> bool {
+pub(super) fn may_answer6(offending: &ipv6::View) -> bool {
     let source = offending.source();
     let upper = offending.upper_layer();
     let is_error = upper.protocol == protocol::ICMPV6
@@ -141,7 +171,11 @@ fn error6(refusal: Refusal) -> icmpv6::Error {
 /// Put `added` octets between the Ethernet header and the packet, cut the whole to `longest`
 /// octets of IP, and turn the Ethernet header round: a route will give it other addresses, a
 /// link-local peer has none but these. Returns what follows the Ethernet header.
-fn enclose<'f>(frame: &'f mut Frame, added: usize, longest: usize) -> Option<&'f mut [u8]> {
+pub(super) fn enclose<'f>(
+    frame: &'f mut Frame,
+    added: usize,
+    longest: usize,
+) -> Option<&'f mut [u8]> {
     let old = ethernet::View::new(frame.bytes())?.header();
     frame.truncate(ethernet::HEADER + longest - added);
     frame.prepend(u16::try_from(added).ok()?).ok()?;

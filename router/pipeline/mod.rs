@@ -6,6 +6,7 @@
 //! Nothing here does I/O, blocks, allocates, reads a clock or takes a lock.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod counters;
 mod forward;
 mod fragment;
@@ -17,6 +18,7 @@ mod link;
 mod neighbour;
 mod outbox;
 pub mod police;
+mod redirect;
 pub mod report;
 mod source;
 pub mod verdict;
@@ -32,8 +34,10 @@ use crate::id::NextHopId;
 use crate::packet::ethernet::ether_type;
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
-use crate::table::meter::{Meter, Nanos};
+
+use crate::table::meter::Nanos;
 use crate::table::police::Policers;
+use budget::ErrorBudget;
 use counters::WorkerCounters;
 pub use outbox::{Outbox, Place};
 use report::Report;
@@ -62,7 +66,7 @@ pub struct Local<'a> {
     /// What this worker counts.
     pub counters: &'a WorkerCounters,
     /// The budget of ICMP and ICMPv6 errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
-    pub icmp_errors: Meter,
+    pub icmp_errors: ErrorBudget,
     /// What the kernel's stack is spared: the same for all workers.
     pub policers: &'a Policers,
     /// The identification of the next IPv4 packet of our own.
@@ -208,6 +212,13 @@ pub fn settle<'umem>(
     let counters = local.counters.port(frame.ingress());
     match verdict {
         Verdict::Transmit(port) => out.transmit(port, frame, counters, pool),
+        Verdict::TransmitBack { port, next_hop } => {
+            if let Some(redirect) = redirect::about(&frame, next_hop, tables, local, pool) {
+                counters.redirects.add(1);
+                originate(redirect, tables, local, pool, out);
+            }
+            out.transmit(port, frame, counters, pool);
+        }
         Verdict::Fragment { port, mtu } => fragment::split(frame, port, mtu, counters, pool, out),
         Verdict::Punt(port) => match police::admit(&frame, local) {
             Continue(()) => out.punt(port, frame, counters, pool),
@@ -232,10 +243,21 @@ pub fn settle<'umem>(
             if frame.is_own() || !icmp::answer(&mut frame, refusal, tables, local) {
                 return pool.give(frame);
             }
-            counters.originated.add(1);
             counters.icmp_errors.add(1);
-            let verdict = forward::own(&mut frame, tables);
-            settle(frame, verdict, tables, local, pool, out);
+            originate(frame, tables, local, pool, out);
         }
     }
+}
+
+/// Send a packet that was made here.
+fn originate<'umem>(
+    mut frame: Frame<'umem>,
+    tables: &Tables,
+    local: &mut Local,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    local.counters.port(frame.ingress()).originated.add(1);
+    let verdict = forward::own(&mut frame, tables);
+    settle(frame, verdict, tables, local, pool, out);
 }

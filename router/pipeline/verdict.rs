@@ -11,6 +11,14 @@ use crate::id::{NextHopId, PortId};
 pub enum Verdict {
     /// Leaves by this port, its Ethernet header already rewritten.
     Transmit(PortId),
+    /// Leaves by this port, its Ethernet header already rewritten. It came in by the same one, so its
+    /// sender may be told of a better first hop.
+    TransmitBack {
+        /// The port.
+        port: PortId,
+        /// The better first hop.
+        next_hop: NextHopId,
+    },
     /// Leaves by this port in pieces of at most `mtu` octets of IP.
     Fragment {
         /// The port that the pieces leave by.

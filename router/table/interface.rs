@@ -77,8 +77,13 @@ impl Interface {
         if peer.is_unicast_link_local() {
             return self.link_local;
         }
+        self.beyond_link6(peer).unwrap_or(self.link_local)
+    }
+
+    /// The IPv6 address to speak with to `peer`, wherever it is: not the link-local one.
+    pub fn beyond_link6(&self, peer: Ipv6Addr) -> Option<Ipv6Addr> {
         let shared = self.addresses6.iter().find(|net| net.contains(&peer));
-        shared.or(self.addresses6.first()).map_or(self.link_local, Ipv6Net::addr)
+        shared.or(self.addresses6.first()).map(Ipv6Net::addr)
     }
 }
 

@@ -11,6 +11,7 @@
 pub mod adjacency;
 pub mod fib4;
 pub mod fib6;
+pub mod gateway;
 mod group;
 pub mod interface;
 pub mod meter;
@@ -22,6 +23,7 @@ pub mod publish;
 mod shared;
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -167,6 +169,8 @@ pub struct Fib {
     pub next_hops: next_hop::NextHops,
     /// The next hops that packets are sent to.
     pub used: next_hop::Used,
+    /// Next hops to the addresses of their neighbours.
+    pub gateways: gateway::Gateways,
 }
 
 /// The FIB as control sees it. There is one; what it changes, workers see at once.
@@ -202,6 +206,7 @@ impl FibWriter {
             v6: fib6::Fib6::new(v6, budget.nodes6, budget.skips6),
             next_hops: next_hop::NextHops::new(hops, adjacencies, ecmp, &budget),
             used: next_hop::Used::default(),
+            gateways: gateway::Gateways::default(),
         });
         let writer = Self {
             fib: fib.clone(),
@@ -279,6 +284,11 @@ impl FibWriter {
     pub fn allocate(&mut self, adjacency: Adjacency) -> Result<NextHopId, TableFull> {
         let allocated = self.next_hops.allocate(&self.fib.next_hops, adjacency);
         allocated.inspect_err(|_| self.refused.next_hops += 1)
+    }
+
+    /// Whose next hop it is; to be said before a route leads to it.
+    pub fn set_gateway(&mut self, id: NextHopId, address: IpAddr) {
+        self.fib.gateways.set(id, address);
     }
 
     /// Another adjacency for a next hop: one store, however many routes lead to it. If so many

@@ -9,29 +9,52 @@ pub struct Policy {
     pub class_e: bool,
     /// Whether 169.254.0.0/16 is forwarded: Linux does it, RFC 3927 7 forbids it, and so do we.
     pub link_local4: bool,
+    /// Whose address an ICMP error comes from.
+    pub icmp_error_source: ErrorSource,
+}
+
+/// The interface whose address is an ICMP error's source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorSource {
+    /// The one that the error leaves by (RFC 1812 4.3.2.4).
+    Egress,
+    /// The one that the packet came in by (Linux: `icmp_errors_use_inbound_ifaddr`).
+    Ingress,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { class_e: true, link_local4: false }
+        Self { class_e: true, link_local4: false, icmp_error_source: ErrorSource::Egress }
     }
 }
 
 /// The choices that each port has for itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortPolicy {
     /// Whether a packet from another port to the broadcast address of a subnet here is broadcast
     /// (RFC 2644: off unless asked for).
     pub directed_broadcast: bool,
     /// What is asked of the source of a packet that comes in here.
     pub source_validation: SourceValidation,
+    /// Whether a host is told that its packet could have gone straight to a neighbour on its own
+    /// link (Linux: `send_redirects`).
+    pub redirects: bool,
+}
+
+impl Default for PortPolicy {
+    fn default() -> Self {
+        Self {
+            directed_broadcast: false,
+            source_validation: SourceValidation::Off,
+            redirects: true,
+        }
+    }
 }
 
 /// What the routes must say of a packet's source (BCP 38, BCP 84; Linux: `rp_filter`, off too).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SourceValidation {
     /// Nothing.
-    #[default]
     Off,
     /// A route back leads out of the port that the packet came in by (RFC 3704 2.2). Of several
     /// next hops any one will do: each is a feasible path (RFC 3704 2.3).

@@ -23,12 +23,14 @@ use arc_swap::cache::Cache;
 
 use crate::frame::{Area, Frame, Pool};
 use crate::id::PortId;
+use crate::pipeline::budget::ErrorBudget;
 use crate::pipeline::counters::{Places, WorkerCounters};
 use crate::pipeline::verdict::{Awaited, DropReason, Refusal, Verdict};
 use crate::pipeline::{self, Batch, Local, Outbox, Tables, report::Report};
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
-use crate::table::meter::{Meter, Nanos};
+
+use crate::table::meter::Nanos;
 use crate::table::police::Policers;
 use crate::table::publish::Epochs;
 use held::{Held, Kept};
@@ -60,7 +62,7 @@ pub struct Setup {
     /// Whether to sleep when there is nothing to do.
     pub poll: Poll,
     /// This worker's share of the ICMP error budget.
-    pub icmp_errors: Meter,
+    pub icmp_errors: ErrorBudget,
     /// How much the kernel's stack gets, from all workers together.
     pub policers: Arc<Policers>,
     /// Frames that may wait for one neighbour.

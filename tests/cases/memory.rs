@@ -7,11 +7,13 @@ use arrayvec::ArrayVec;
 use xrouter::config::Config;
 use xrouter::frame::{Area, Frame, Pool};
 use xrouter::packet::ethernet::MacAddress;
+
+use xrouter::pipeline::budget::{ErrorBudget, Limits};
 use xrouter::pipeline::counters::{Counter, PortCounters, WorkerCounters};
 use xrouter::pipeline::report::{Report, Said};
 use xrouter::pipeline::verdict::DropReason;
 use xrouter::pipeline::{self, BATCH, Batch, Local, Outbox, kernel};
-use xrouter::table::meter::{Meter, Nanos};
+use xrouter::table::meter::Nanos;
 use xrouter::table::police::Policers;
 
 use crate::case::{Case, Input, Outcome, Source, frame_line};
@@ -35,8 +37,13 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
     let mut area = Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory");
     let counters = WorkerCounters::new();
     let section = &case.config.router;
-    let (rate_per_s, burst) = (section.icmp_errors_per_s, section.icmp_errors_burst);
     let policers = Policers::new(case.config.police.clone(), case.config.ports.len());
+    let limits = Limits {
+        per_s: section.icmp_errors_per_s.into(),
+        burst: section.icmp_errors_burst.into(),
+        per_host_per_s: section.icmp_errors_per_host_per_s.into(),
+        per_host_burst: section.icmp_errors_per_host_burst.into(),
+    };
     let mut engine = Engine {
         router,
         config: &case.config,
@@ -45,8 +52,8 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
         local: Local {
             now: Nanos::ZERO,
             counters: &counters,
-            icmp_errors: Meter::new(rate_per_s.into(), burst.into()),
             policers: &policers,
+            icmp_errors: ErrorBudget::new(limits, case.config.ports.len()),
             ip_id: 0,
             reports: ArrayVec::new(),
         },

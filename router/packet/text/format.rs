@@ -314,8 +314,8 @@ fn icmp(octets: &[u8], depth: usize) -> Vec<String> {
 
 fn icmp6(octets: &[u8], outer: Outer, depth: usize) -> Vec<String> {
     let right = transport_sum(outer, protocol::ICMPV6, &without_sum(octets, 2));
-    if let Some(layer) = ndp(octets, right) {
-        return vec![layer];
+    if let Some(layers) = ndp(octets, right, depth) {
+        return layers;
     }
     let layer = icmp_header("icmp6", octets, &ICMP6_NAMES, octets[0] == 2, right);
     chain(layer, icmp_body(octets, icmpv6::is_error(octets[0]), depth))
@@ -358,14 +358,25 @@ fn icmp_body(octets: &[u8], is_error: bool, depth: usize) -> Vec<String> {
     }
 }
 
-/// A solicitation or advertisement, with the options that it has.
-fn ndp(octets: &[u8], right: u16) -> Option<String> {
+/// A solicitation, an advertisement or a redirect, with the options that it has.
+fn ndp(octets: &[u8], right: u16, depth: usize) -> Option<Vec<String>> {
+    let mut quote = Vec::new();
     let (mut layer, options) = match octets[0] {
         133 => ("rs".to_owned(), octets.get(8..)?),
         kind @ (135 | 136) => {
             let target = Ipv6Addr::from_octets(*octets.get(8..)?.first_chunk()?);
             let name = if kind == 135 { "ns" } else { "na" };
             (format!("{name} {target}"), octets.get(24..)?)
+        }
+        137 => {
+            let target = Ipv6Addr::from_octets(*octets.get(8..)?.first_chunk()?);
+            let destination = Ipv6Addr::from_octets(*octets.get(24..)?.first_chunk()?);
+            let (options, packet) = split_redirected(octets.get(40..)?);
+            if depth > 1 && !packet.is_empty() {
+                quote = chain("quote".to_owned(), ip6(packet, depth - 1));
+            }
+            let options = if quote.is_empty() { &octets[40..] } else { options };
+            (format!("rd {target} {destination}"), options)
         }
         _ => return None,
     };
@@ -377,7 +388,22 @@ fn ndp(octets: &[u8], right: u16) -> Option<String> {
     ndp_options(&mut layer, options);
     option(&mut layer, "code", octets[1], 0);
     option_hex(&mut layer, "sum", u16_at(octets, 2), right);
-    Some(layer)
+    Some(chain(layer, quote))
+}
+
+/// The options before the redirected header (RFC 4861 4.6.3), and the packet that it quotes.
+fn split_redirected(options: &[u8]) -> (&[u8], &[u8]) {
+    let is_it = |at: &usize| {
+        let whole = (options.len() - at) / 8;
+        options[*at] == 4
+            && usize::from(options[at + 1]) == whole
+            && whole * 8 == options.len() - at
+    };
+    let heads = (0..options.len().saturating_sub(7)).step_by(8);
+    match heads.take(3).find(is_it) {
+        Some(at) => (&options[..at], &options[at + 8..]),
+        None => (options, &[]),
+    }
 }
 
 fn ndp_options(layer: &mut String, mut options: &[u8]) {

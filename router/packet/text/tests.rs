@@ -60,6 +60,9 @@ fn canonical_lines_stay_as_they_are() {
         "ip6 2001:db8:1::2 > 2001:db8:2::2 hlim 64 next 59 len 9 version 7",
         "ip6 2001:db8:1::1 > 2001:db8:1::2 hlim 64 / icmp6 too-big mtu 1400 / quote / \
          ip6 2001:db8:1::2 > 2001:db8:2::2 hlim 64 / tcp 1 > 2 flags A",
+        "ip6 fe80::1 > 2001:db8:1::2 hlim 255 / rd fe80::3 2001:db8:7::7 tlla 02:00:00:00:01:03 / \
+         quote / ip6 2001:db8:1::2 > 2001:db8:7::7 hlim 63 / udp 1000 > 2000 / data 8",
+        "ip6 fe80::1 > 2001:db8:1::2 hlim 255 / rd fe80::3 2001:db8:7::7 opt 0e010000",
         "ip6 fe80::2 > ff02::1:ff00:1 hlim 255 / ns fe80::1 slla 02:00:00:00:01:02",
         "ip6 fe80::2 > fe80::1 hlim 255 / na fe80::2 flags rso tlla 02:00:00:00:01:02 opt 0500",
         "ip6 fe80::2 > ff02::2 hlim 254 / rs code 1 sum 0x1234",

@@ -78,7 +78,8 @@ pub fn ip6(mut words: Words, inner: &[&str]) -> Octets {
 
 /// RFC 4861 7.1: its messages carry 255.
 fn hop_limit_for(inner: &[&str]) -> u8 {
-    let is_ndp = inner.first().is_some_and(|layer| matches!(name(layer), "ns" | "na" | "rs"));
+    let is_ndp =
+        inner.first().is_some_and(|layer| matches!(name(layer), "ns" | "na" | "rs" | "rd"));
     if is_ndp { 255 } else { 64 }
 }
 

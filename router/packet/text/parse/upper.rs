@@ -149,10 +149,14 @@ pub fn ndp(kind: &str, mut words: Words, inner: &[&str], outer: Outer) -> Octets
     let kind = match kind {
         "rs" => icmpv6::Type::RouterSolicitation,
         "ns" => icmpv6::Type::NeighbourSolicitation,
+        "rd" => icmpv6::Type::Redirect,
         _ => icmpv6::Type::NeighbourAdvertisement,
     };
     let mut message = vec![kind as u8, 0, 0, 0, 0, 0, 0, 0];
     if kind != icmpv6::Type::RouterSolicitation {
+        message.extend(words.value::<Ipv6Addr>()?.octets());
+    }
+    if kind == icmpv6::Type::Redirect {
         message.extend(words.value::<Ipv6Addr>()?.octets());
     }
     let mut sum = None;
@@ -167,9 +171,21 @@ pub fn ndp(kind: &str, mut words: Words, inner: &[&str], outer: Outer) -> Octets
             _ => return words.unknown(word),
         }
     }
-    message.extend(build(inner, Outer::None)?);
+    let inner = build(inner, Outer::None)?;
+    if kind == icmpv6::Type::Redirect && !inner.is_empty() {
+        redirected_header(&mut message, inner.len(), &words)?;
+    }
+    message.extend(inner);
     set_icmp_sum(&mut message, sum, outer);
     Ok(message)
+}
+
+/// The head of the option that quotes the packet (RFC 4861 4.6.3).
+fn redirected_header(message: &mut Vec<u8>, quote: usize, words: &Words) -> Result<(), String> {
+    let units = u8::try_from(1 + quote / 8).ok().filter(|_| quote.is_multiple_of(8));
+    let units = units.ok_or_else(|| words.error("quotes no multiple of 8 octets, or too many"))?;
+    message.extend([4, units, 0, 0, 0, 0, 0, 0]);
+    Ok(())
 }
 
 fn link_layer_option(message: &mut Vec<u8>, kind: u8, mac: MacAddress) {
