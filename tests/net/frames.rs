@@ -132,8 +132,8 @@ pub fn endless_fragments() -> Vec<Vec<u8>> {
 /// RFC 1071: the sum of 16-bit words, with the carries added at the other end.
 fn ones_sum(octets: &[u8]) -> u16 {
     let words = octets.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
-    let sum = words.fold(0, |sum, word| sum + word);
-    u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap_or_else(|_| u16::MAX)
+    let sum: u32 = words.sum();
+    u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap_or(u16::MAX)
 }
 
 /// Frames to hosts that answer ARP and NDP.
