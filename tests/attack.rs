@@ -83,7 +83,7 @@ const EIGHT: Subnet = Subnet {
 
 const SIXTY_FOUR: Subnet = Subnet {
     router: "2001:db8:8::1/64",
-    host: |n| Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0xdead, 0, (n >> 16) as u16, n as u16).into(),
+    host: |n| Ipv6Addr::from_bits(0x2001_0db8_0008_0000_dead_0000 << 32 | u128::from(n)).into(),
     known: |n| Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 1, 0, 0, n.into()).into(),
     newcomer: "2001:db8:8::2:1",
     latecomer: "2001:db8:8::2:2",
