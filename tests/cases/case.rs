@@ -9,6 +9,8 @@ use xrouter::config::Config;
 use xrouter::id::PortId;
 use xrouter::packet::text::{Direction, format_frame, parse_line};
 
+/// The file of a case that says why it makes no sense over veth.
+pub const ONLY_IN_MEMORY: &str = "only-in-memory";
 /// How the lines of out.txt begin that say what control sends.
 pub const CONTROL: &str = "control ";
 
