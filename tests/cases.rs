@@ -7,6 +7,8 @@
 
 #[path = "cases/case.rs"]
 mod case;
+#[path = "cases/checklist.rs"]
+mod checklist;
 #[path = "cases/memory.rs"]
 mod memory;
 #[path = "cases/router.rs"]
@@ -33,6 +35,20 @@ fn every_case_goes_as_its_rfc_says() {
         cases.len()
     );
     println!("{} cases", cases.len());
+}
+
+#[test]
+fn the_checklist_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("tests/cases");
+    let table = checklist::table(root, &Case::folders(&folder));
+    let table = table.unwrap_or_else(|error| panic!("tests/cases/checklist.toml: {error}"));
+    let file = folder.join("CHECKLIST.md");
+    if std::env::var_os("UPDATE_CASES").is_some() {
+        std::fs::write(&file, &table).expect("writable");
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == table, "UPDATE_CASES=1 cargo test --test cases writes CHECKLIST.md anew");
 }
 
 /// R01, in memory: whatever the octets, no panic, no frame lost, every frame accounted for (the

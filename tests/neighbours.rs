@@ -2,7 +2,7 @@
 
 mod net;
 
-use net::{Router, Topology, eventually, ip, seconds, sysctl};
+use net::{LAN_DEVICE, Router, Topology, eventually, ip, seconds, sysctl};
 
 fn started() -> (Topology, Router) {
     let net = Topology::lan_wan();
@@ -111,6 +111,22 @@ fn a_host_that_changes_its_mac_in_silence_is_found_again() {
 
 fn change_mac(net: &Topology) {
     ip(&format!("-n {} link set eth0 address 02:00:0a:01:00:99", net.lan.name));
+}
+
+#[test]
+fn a_card_that_changes_its_mac_is_announced() {
+    needs_xrouter!();
+    let (net, router) = started();
+    net.lan.run("ping -c 1 10.1.0.1 && ping -6 -c 1 2001:db8:1::1").succeeds();
+    let new = "02:00:0a:01:00:77";
+    ip(&format!("-n {} link set {LAN_DEVICE} address {new}", net.router.name));
+    eventually(seconds(3), "show ports says the new MAC", || {
+        router.row("ports", "name", "lan")["mac"] == new
+    });
+    for neighbours in ["ip neigh show 10.1.0.1", "ip neigh show 2001:db8:1::1"] {
+        eventually(seconds(3), "the host is told", || net.lan.run(neighbours).has(new));
+    }
+    net.lan.run("ping -c 1 10.2.0.2 && ping -6 -c 1 2001:db8:2::2").succeeds();
 }
 
 #[test]

@@ -164,3 +164,15 @@ fn the_tap_is_as_the_card() {
         router.host().run("ip link show dev wan").has("NO-CARRIER")
     });
 }
+
+#[test]
+fn programs_that_bind_to_the_tap_are_heard_and_answered() {
+    needs_xrouter!();
+    let (net, router) = started(Topology::builder());
+    router.host().run("ping -c 1 -I lan 10.1.0.2").succeeds();
+    let bound = "import socket as s; l = s.socket(); \
+                 l.setsockopt(s.SOL_SOCKET, s.SO_BINDTODEVICE, b'lan'); \
+                 l.bind(('', 7)); l.listen(); l.accept()[0].send(b'heard')";
+    let _server = router.host().serve(7, &format!("exec python3 -c \"{bound}\""));
+    net.lan.run("nc -d -w 3 10.1.0.1 7").succeeds().says("heard");
+}

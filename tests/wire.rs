@@ -13,29 +13,27 @@ mod veth;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use case::{CONTROL, Case, Outcome};
+use case::{CONTROL, Case, ONLY_IN_MEMORY, Outcome};
 use net::wire::{Wire, collect};
 use net::{HOST_DEVICE, LAN_DEVICE, Topology, seconds, sysctl};
 use veth::Cables;
 
-/// Cases that are about what does not happen over veth.
-const ONLY_IN_MEMORY: [(&str, &str); 4] = [
-    ("checksum-ignored-without-veth", "a veth is no card that has finished its checksums"),
-    ("ethernet-runt", "no device sends a frame that is shorter than its header"),
-    ("rfc2992-ecmp", "each start has another hash, and which flow goes where is up to it"),
-    ("rfc2992-ecmp-fragments", "as rfc2992-ecmp"),
-];
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
+/// The cases that make sense over veth.
+fn cases() -> Vec<(PathBuf, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut folders = Case::folders(&folder);
+    folders.retain(|path| !path.join(ONLY_IN_MEMORY).exists());
+    let read = |path: PathBuf| {
+        let case = Case::read(&path).expect("tests/cases.rs reads it");
+        (path, case)
+    };
+    folders.into_iter().map(read).collect()
 }
 
 #[test]
 fn every_case_goes_over_veth_as_in_memory() {
     needs_xrouter!();
-    let folders = Case::folders(&folder());
-    let read = |path: &PathBuf| (path.clone(), Case::read(path).expect("tests/cases.rs reads it"));
-    let cases: Vec<_> = folders.iter().filter(|path| !only_in_memory(path)).map(read).collect();
+    let cases = cases();
     let ports = cases.iter().map(|(_, case)| case.config.ports.len()).max().unwrap_or_default();
     let net = Topology::lan_wan();
     let cables = Cables::plug(&net, ports);
@@ -50,17 +48,6 @@ fn every_case_goes_over_veth_as_in_memory() {
         failures.len()
     );
     println!("{number} cases over veth");
-}
-
-fn only_in_memory(path: &Path) -> bool {
-    ONLY_IN_MEMORY.iter().any(|(name, _)| path.ends_with(name))
-}
-
-#[test]
-fn what_is_only_in_memory_is_there() {
-    for (name, _) in ONLY_IN_MEMORY {
-        assert!(folder().join(name).is_dir(), "there is no case {name}");
-    }
 }
 
 /// Run one case; what is wrong is the error.

@@ -32,6 +32,9 @@ pub struct RouterSection {
     pub icmp_errors_per_host_burst: u32,
     /// Whether the taps stay, with their addresses, when the router stops.
     pub taps_persist: bool,
+    /// What the hash of a flow starts from, which chooses among several next hops; nothing: another
+    /// number at each start.
+    pub hash_seed: Option<u32>,
 }
 
 /// Who forwards plain packets (valid header, resolved next hop, nothing to be done but routing).
@@ -68,6 +71,7 @@ impl Default for RouterSection {
             icmp_errors_per_host_per_s: 10,
             icmp_errors_per_host_burst: 20,
             taps_persist: false,
+            hash_seed: None,
         }
     }
 }
@@ -90,6 +94,7 @@ impl RouterSection {
         "icmp_errors_per_host_per_s",
         "icmp_errors_per_host_burst",
         "taps_persist",
+        "hash_seed",
     ];
 
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
@@ -120,6 +125,7 @@ impl RouterSection {
                 .integer("icmp_errors_per_host_burst", 1..=1_000_000)
                 .unwrap_or(default.icmp_errors_per_host_burst),
             taps_persist: section.boolean("taps_persist").unwrap_or(default.taps_persist),
+            hash_seed: section.integer("hash_seed", 0..=u32::MAX),
         }
     }
 }

@@ -78,7 +78,7 @@ fn the_reference_has_every_key() {
 fn the_reference_shows_the_defaults() {
     let shown = Config::parse(&reference(), "reference.toml").unwrap();
     let default = Config::default();
-    let router = RouterSection { workers: None, frames: None, ..shown.router };
+    let router = RouterSection { workers: None, frames: None, hash_seed: None, ..shown.router };
     assert_eq!(router, default.router);
     assert_eq!(shown.policy, default.policy);
     assert_eq!(shown.police, default.police);

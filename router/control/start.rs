@@ -141,13 +141,14 @@ impl Router {
         let control_bell = Arc::new(Bell::new().map_err(system("socketpair", ""))?);
         let bell = control_bell.ear().and_then(UnixStream::from_std);
         let bell = bell.map_err(system("socketpair", ""))?;
+        let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
         let shared = Shared {
             start: Instant::now(),
             fib,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(
                 Vec::new(),
                 config.policy.clone(),
-                seed(),
+                hash_seed,
             ))),
             epochs: Arc::new(Epochs::new(cores.len())),
             policers: Arc::new(Policers::new(police_limits(&config), config.ports.len())),

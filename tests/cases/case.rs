@@ -9,6 +9,10 @@ use xrouter::config::Config;
 use xrouter::id::PortId;
 use xrouter::packet::text::{Direction, format_frame, parse_line};
 
+/// The seed of the flow hash where a case does not say one: always the same, so that a case is.
+pub const HASH_SEED: u32 = 1;
+/// The file of a case that says why it makes no sense over veth.
+pub const ONLY_IN_MEMORY: &str = "only-in-memory";
 /// How the lines of out.txt begin that say what control sends.
 pub const CONTROL: &str = "control ";
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv6Net};
 
+use crate::case::HASH_SEED;
 use xrouter::config::{Config, Port};
 use xrouter::control::hops::{Egress, Hops};
 use xrouter::control::rib::{Action, Origin, Rib};
@@ -17,8 +18,6 @@ use xrouter::table::{Budget, Fib, FibWriter, Memory};
 
 /// What a card says that no port's `mtu` overrules.
 const MTU: u16 = 1500;
-/// The seed of the flow hash: always the same, so that a case is.
-const HASH_SEED: u32 = 1;
 
 /// A router without cards.
 #[derive(Debug)]
@@ -42,8 +41,9 @@ impl Router {
             mtu: interface.mtu,
         });
         let hops = Hops::new(egress.collect(), &mut writer).expect("room");
+        let seed = config.router.hash_seed.unwrap_or(HASH_SEED);
         let interfaces = interfaces.into_iter().map(Some).collect();
-        let snapshot = Snapshot::new(interfaces, config.policy.clone(), HASH_SEED);
+        let snapshot = Snapshot::new(interfaces, config.policy.clone(), seed);
         let mut router = Self { fib, snapshot, writer, rib: Rib::default(), hops };
         router.install(config);
         router

@@ -14,7 +14,7 @@ use xrouter::packet::ethernet;
 use xrouter::packet::text::parse_line;
 use xrouter::packet::transport;
 
-use crate::case::{CONTROL, Case, Input, Outcome, Source, config_file, frame_line};
+use crate::case::{CONTROL, Case, HASH_SEED, Input, Outcome, Source, config_file, frame_line};
 use crate::net::ledger::Books;
 use crate::net::names::PASSED;
 use crate::net::wire::{Heard, Wire, collect};
@@ -69,10 +69,13 @@ impl<'n> Cables<'n> {
         run.run()
     }
 
-    /// The case's router.toml, with devices that are here.
+    /// The case's router.toml, with devices that are here and flows that go as in memory.
     fn config(&self, case: &Case, folder: &Path) -> Config {
         let text = std::fs::read_to_string(config_file(folder)).expect("it was read before");
         let mut config: toml::Table = text.parse().expect("it was read before");
+        let router = config.entry("router").or_insert(toml::Table::new().into());
+        let router = router.as_table_mut().expect("it was read before");
+        router.entry("hash_seed").or_insert(HASH_SEED.into());
         let ports = config["port"].as_array_mut().expect("it was read before");
         for ((port, number), own) in ports.iter_mut().zip(1..).zip(&case.config.ports) {
             port["device"] = device(number).into();
