@@ -9,7 +9,6 @@ use super::netlink::link::{Appearance, Link};
 use super::netlink::monitor::LinkEvent;
 use super::netlink::{NetlinkError, address, sysctl};
 use super::port::{Card, Port};
-use super::speak;
 use crate::config::{PortMode, RouterSection};
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
@@ -150,7 +149,9 @@ impl Router {
         if let Some(card) = &mut self.ports[id.index()].card {
             card.program.activate(true)?;
         }
-        self.announce(id);
+        if running {
+            self.claim(id);
+        }
         Ok(())
     }
 
@@ -395,21 +396,15 @@ impl Router {
         self.update_groups();
         self.publish();
         if link.running {
-            self.announce(id);
+            if link_changed {
+                self.claim(id)
+            } else {
+                self.announce(id)
+            }
             self.ask_missed();
         } else {
             self.neighbours.link_down(id, &mut self.actions);
             self.act();
-        }
-    }
-
-    /// Tell the link which addresses are ours, and at which MAC.
-    fn announce(&self, id: PortId) {
-        let snapshot = self.snapshot.load_full();
-        if let Some(interface) = snapshot.interface(id) {
-            for frame in speak::announcements(interface) {
-                self.send(id, Some(frame));
-            }
         }
     }
 

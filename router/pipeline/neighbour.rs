@@ -13,6 +13,7 @@ use crate::packet::ndp::{self, Message, Solicitation, Station};
 use crate::packet::{arp, ethernet, ipv6};
 use crate::table::interface::Interface;
 
+use super::ip6::is_ours;
 use super::report::{Report, Said};
 use super::verdict::{DropReason, Step, Verdict};
 use super::{Local, Packet, Tables};
@@ -46,7 +47,7 @@ pub(super) fn arp(
     };
     local.report(Report::Heard { port: frame.ingress(), said });
     if tables.snapshot.is_own4(sender) {
-        return Break(Verdict::Drop(DropReason::SourceIsOurs));
+        return Break(Verdict::Drop(DropReason::AddressConflict));
     }
     if packet.operation == arp::Operation::Request && to_us {
         return Break(answer_arp(frame, interface));
@@ -79,7 +80,9 @@ pub(super) fn discovery(
         return Break(Verdict::Drop(DropReason::NdpInvalid));
     };
     Break(match message {
-        Message::NeighbourSolicitation(asked) => solicited(frame, interface, source, asked, local),
+        Message::NeighbourSolicitation(asked) => {
+            solicited(frame, interface, source, asked, tables, local)
+        }
         Message::NeighbourAdvertisement(told) => {
             let said = Said::Advertisement {
                 target: told.target,
@@ -89,10 +92,10 @@ pub(super) fn discovery(
                 overrides: told.overrides,
             };
             local.report(Report::Heard { port: frame.ingress(), said });
-            if interface.has6(told.target) || tables.snapshot.is_own6(told.target) {
-                return Break(Verdict::Drop(DropReason::SourceIsOurs));
+            match [source, told.target].iter().any(|&a| is_ours(a, interface, tables)) {
+                true => Verdict::Drop(DropReason::AddressConflict),
+                false => Verdict::Punt(frame.ingress()),
             }
-            Verdict::Punt(frame.ingress())
         }
         _ => Verdict::Punt(frame.ingress()),
     })
@@ -103,11 +106,15 @@ fn solicited(
     interface: &Interface,
     source: Ipv6Addr,
     asked: Solicitation,
+    tables: &Tables,
     local: &mut Local,
 ) -> Verdict {
     let for_us = interface.has6(asked.target);
     let said = Said::Solicitation { source, mac: asked.source_mac, for_us };
     local.report(Report::Heard { port: frame.ingress(), said });
+    if is_ours(source, interface, tables) {
+        return Verdict::Drop(DropReason::AddressConflict);
+    }
     if !for_us {
         return Verdict::Punt(frame.ingress());
     }
