@@ -23,6 +23,7 @@ pub(super) fn read_port(section: &mut Section<'_, '_>) -> PortPolicy {
             .boolean("directed_broadcast")
             .unwrap_or(default.directed_broadcast),
         source_validation: read_validation(section).unwrap_or(default.source_validation),
+        proxy_arp: section.boolean("proxy_arp").unwrap_or(default.proxy_arp),
     }
 }
 

@@ -68,6 +68,7 @@ impl Port {
         "fastpath",
         "directed_broadcast",
         "source_validation",
+        "proxy_arp",
     ];
 }
 

@@ -25,6 +25,8 @@ pub struct PortPolicy {
     pub directed_broadcast: bool,
     /// What is asked of the source of a packet that comes in here.
     pub source_validation: SourceValidation,
+    /// Whether ARP requests here for hosts behind other ports are answered with our MAC (RFC 1027).
+    pub proxy_arp: bool,
 }
 
 /// What the routes must say of a packet's source (BCP 38, BCP 84; Linux: `rp_filter`, off too).
