@@ -250,3 +250,20 @@ fn a_port_whose_card_changes_its_mac_says_so() {
     net.lan.run("ping -c 2 -i 0.2 10.2.0.2 && ping -c 1 10.1.0.1").succeeds();
     net.lan.run("ping -6 -c 2 -i 0.2 2001:db8:2::2").succeeds();
 }
+
+/// Checklist C124.
+#[test]
+fn a_gateway_that_is_in_no_subnet_resolves() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let route = |to: &str, via: &str| {
+        format!("[[route]]\nto = \"{to}\"\nvia = \"{via}\"\nport = \"wan\"\nonlink = true\n")
+    };
+    let routes = route("203.0.113.0/24", "198.51.100.1") + &route("fd00:3::/64", "fd00:7::1");
+    let _router = Router::start(&net, &net.config().and(&routes));
+    for address in ["198.51.100.1/32", "203.0.113.1/32", "fd00:7::1/128", "fd00:3::1/128"] {
+        ip(&format!("-n {} addr add {address} dev eth0", net.wan.name));
+    }
+    net.lan.run("ping -c 1 -W 3 203.0.113.1").succeeds();
+    net.lan.run("ping -6 -c 1 -W 3 fd00:3::1").succeeds();
+}
