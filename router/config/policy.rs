@@ -5,13 +5,14 @@
 use super::section::{Keys, Section};
 use crate::table::policy::{Policy, PortPolicy, SourceValidation};
 
-pub(super) const KEYS: Keys = &["class_e", "link_local4"];
+pub(super) const KEYS: Keys = &["class_e", "link_local4", "tiny_fragments"];
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
     let default = Policy::default();
     Policy {
         class_e: section.boolean("class_e").unwrap_or(default.class_e),
         link_local4: section.boolean("link_local4").unwrap_or(default.link_local4),
+        tiny_fragments: section.boolean("tiny_fragments").unwrap_or(default.tiny_fragments),
     }
 }
 

@@ -9,11 +9,14 @@ pub struct Policy {
     pub class_e: bool,
     /// Whether 169.254.0.0/16 is forwarded: Linux does it, RFC 3927 7 forbids it, and so do we.
     pub link_local4: bool,
+    /// Whether a TCP fragment may pass that begins behind the ports, and could change the flags that
+    /// a filter has judged by the first one. Linux lets it, RFC 3128 would have filters drop it.
+    pub tiny_fragments: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { class_e: true, link_local4: false }
+        Self { class_e: true, link_local4: false, tiny_fragments: true }
     }
 }
 
