@@ -200,3 +200,86 @@ fn flows_keep_away_from_a_gateway_that_does_not_answer() {
     ip(&format!("-n {wan} route replace default via 10.2.0.1"));
     eventually(seconds(20), "the other one is found, and the first one is missed", all_arrive);
 }
+
+/// RFC 5227 2.1, RFC 4862 5.4, checklist C184: the router asks whether its addresses are free.
+#[test]
+fn a_host_that_has_the_routers_address_already_is_reported() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    for address in ["10.1.0.1/32", "2001:db8:1::1/128"] {
+        ip(&format!("-n {} addr add {address} dev eth0", net.lan.name));
+    }
+    let router = Router::start(&net, &net.config());
+    let conflicts = || router.row("ports", "name", "lan")["conflicts"].to_string();
+    let says = |address: &str| {
+        conflicts().contains(&format!("{address} is also used by {}", net.lan.mac()))
+    };
+    eventually(seconds(5), "both conflicts are shown", || {
+        says("10.1.0.1") && says("2001:db8:1::1")
+    });
+    let warning = format!("port lan: {} uses our address 10.1.0.1", net.lan.mac());
+    assert!(router.log().contains(&warning), "{}", router.log());
+    assert!(router.dropped("address_conflict") >= 2);
+    // The router goes on, and the port is itself again when the other one gives way.
+    net.wan.run("ping -c 1 10.2.0.1").succeeds();
+    for address in ["10.1.0.1/32", "2001:db8:1::1/128"] {
+        ip(&format!("-n {} addr del {address} dev eth0", net.lan.name));
+    }
+    eventually(seconds(5), "packets pass", || net.lan.run("ping -c 1 -W 1 10.2.0.2").ok());
+}
+
+/// RFC 5227 2.4 (c), checklist C106.
+#[test]
+fn a_host_that_takes_the_routers_address_is_reported_and_contradicted() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let announced = net.lan.watch("eth0", "-c 1 'arp and src host 10.1.0.1 and dst host 10.1.0.1'");
+    let router = Router::start(&net, &net.config());
+    announced.wait(seconds(5)).succeeds();
+    let script = r#"
+claim = Ether(src=LAN, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=LAN, psrc=ROUTER4, pdst=ROUTER4)
+for _ in range(3):
+    lan.send(claim)
+defends = lambda f: ARP in f and f[ARP].psrc == f[ARP].pdst == ROUTER4
+same(lan.receive(defends).src, ROUTER_LAN, "who contradicts")
+assert lan.receive(defends, 2) is None, "more than once in ten seconds"
+"#;
+    net.lan.scapy(script).succeeds();
+    let conflicts = router.row("ports", "name", "lan")["conflicts"].to_string();
+    let expected = format!("10.1.0.1 is also used by {}", net.lan.mac());
+    assert!(conflicts.contains(&expected), "{conflicts}");
+    assert_eq!(router.dropped("address_conflict"), 3);
+    net.lan.run("ping -c 1 10.2.0.2").succeeds();
+}
+
+/// Checklist C122.
+#[test]
+fn a_port_whose_card_changes_its_mac_says_so() {
+    needs_xrouter!();
+    let (net, router) = started();
+    net.lan.run("ping -c 1 10.2.0.2").succeeds();
+    let filter = "arp and src host 10.1.0.1 and dst host 10.1.0.1 and ether src 02:00:0a:01:00:77";
+    let announced = net.lan.watch("eth0", &format!("-c 1 '{filter}'"));
+    ip(&format!("-n {} link set lan0 address 02:00:0a:01:00:77", net.router.name));
+    announced.wait(seconds(5)).succeeds();
+    assert_eq!(router.row("ports", "name", "lan")["mac"], "02:00:0a:01:00:77");
+    net.lan.run("ping -c 2 -i 0.2 10.2.0.2 && ping -c 1 10.1.0.1").succeeds();
+    net.lan.run("ping -6 -c 2 -i 0.2 2001:db8:2::2").succeeds();
+}
+
+/// Checklist C124.
+#[test]
+fn a_gateway_that_is_in_no_subnet_resolves() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let route = |to: &str, via: &str| {
+        format!("[[route]]\nto = \"{to}\"\nvia = \"{via}\"\nport = \"wan\"\nonlink = true\n")
+    };
+    let routes = route("203.0.113.0/24", "198.51.100.1") + &route("fd00:3::/64", "fd00:7::1");
+    let _router = Router::start(&net, &net.config().and(&routes));
+    for address in ["198.51.100.1/32", "203.0.113.1/32", "fd00:7::1/128", "fd00:3::1/128"] {
+        ip(&format!("-n {} addr add {address} dev eth0", net.wan.name));
+    }
+    net.lan.run("ping -c 1 -W 3 203.0.113.1").succeeds();
+    net.lan.run("ping -6 -c 1 -W 3 fd00:3::1").succeeds();
+}

@@ -130,6 +130,7 @@ fn ports(rows: &[view::Port]) -> Table {
         "why",
     ]);
     for port in rows {
+        let why: Vec<_> = std::iter::once(&port.why).chain(&port.conflicts).cloned().collect();
         table.add_row([
             Cell::new(&port.name),
             Cell::new(&port.device),
@@ -140,7 +141,7 @@ fn ports(rows: &[view::Port]) -> Table {
             number(port.mtu.into()),
             number(port.queues as u64),
             Cell::new(port.addresses.join("\n")),
-            Cell::new(&port.why),
+            Cell::new(why.join("\n")),
         ]);
     }
     table

@@ -78,23 +78,30 @@ impl Links {
     }
 
     /// The port behind which the neighbour `address` is, which must be `stated` if that is given.
+    /// It may lie in no subnet of a port if the file says that it is `onlink`.
     pub fn locate(
         &self,
         section: &mut Section<'_, '_>,
         key: &str,
         address: &At<IpAddr>,
         stated: Option<PortId>,
+        onlink: bool,
     ) -> Option<PortId> {
         if let Some((message, help)) = self.never_a_neighbour(address.value, stated) {
             section.refuse(key, address.span.clone(), message, help);
             return None;
         }
         if is_link_local(address.value) {
-            return self.locate_link_local(section, key, address, stated);
+            let why = "is on every port: it is link-local";
+            return self.as_stated(section, key, address, stated, why);
         }
         let found = connected(&self.ports).find(|(_, net)| net.contains(&address.value));
         let problem = match found {
             _ if !self.whole => return stated,
+            None if onlink => {
+                let why = "could be on any port: it lies in no subnet";
+                return self.as_stated(section, key, address, stated, why);
+            }
             None => self.off_link(address.value),
             Some((port, net)) => match self.wrong_side(address.value, port, net, stated) {
                 None => return Some(port),
@@ -105,15 +112,17 @@ impl Links {
         None
     }
 
-    fn locate_link_local(
+    /// The port that the file states, and must state, and why.
+    fn as_stated(
         &self,
         section: &mut Section<'_, '_>,
         key: &str,
         address: &At<IpAddr>,
         stated: Option<PortId>,
+        why: &str,
     ) -> Option<PortId> {
         if stated.is_none() && section.get("port").is_none() {
-            let message = format_args!("{} is on every port: it is link-local", address.value);
+            let message = format_args!("{} {why}", address.value);
             let help = format_args!("add port = \"{}\"", self.example());
             section.refuse(key, address.span.clone(), message, help);
         }

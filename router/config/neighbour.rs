@@ -57,7 +57,7 @@ fn read(section: &mut Section<'_, '_>, links: &Links) -> Option<StaticNeighbour>
     let port = links.port(section, "port");
     let mac = read_mac(section);
     let address = read_address(section)?;
-    let port = links.locate(section, "address", &address, port);
+    let port = links.locate(section, "address", &address, port, false);
     Some(StaticNeighbour { address: address.value, mac: mac?, port: port? })
 }
 

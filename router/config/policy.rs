@@ -5,7 +5,7 @@
 use super::section::{Keys, Section};
 use crate::table::policy::{ErrorSource, Policy, PortPolicy, SourceValidation};
 
-pub(super) const KEYS: Keys = &["class_e", "link_local4", "icmp_error_source"];
+pub(super) const KEYS: Keys = &["class_e", "link_local4", "icmp_error_source", "tiny_fragments"];
 
 const ERROR_SOURCES: &[(&str, ErrorSource)] =
     &[("egress", ErrorSource::Egress), ("ingress", ErrorSource::Ingress)];
@@ -18,6 +18,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
         icmp_error_source: section
             .choice("icmp_error_source", ERROR_SOURCES)
             .unwrap_or(default.icmp_error_source),
+        tiny_fragments: section.boolean("tiny_fragments").unwrap_or(default.tiny_fragments),
     }
 }
 
@@ -30,6 +31,7 @@ pub(super) fn read_port(section: &mut Section<'_, '_>) -> PortPolicy {
             .unwrap_or(default.directed_broadcast),
         source_validation: read_validation(section).unwrap_or(default.source_validation),
         redirects: section.boolean("redirects").unwrap_or(default.redirects),
+        proxy_arp: section.boolean("proxy_arp").unwrap_or(default.proxy_arp),
     }
 }
 

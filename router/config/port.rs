@@ -69,6 +69,7 @@ impl Port {
         "directed_broadcast",
         "source_validation",
         "redirects",
+        "proxy_arp",
     ];
 }
 

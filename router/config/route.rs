@@ -50,11 +50,11 @@ pub struct NextHop {
 const NEXT_HOPS_MAX: usize = 64;
 
 impl Route {
-    pub(super) const KEYS: Keys = &["to", "via", "port", "type"];
+    pub(super) const KEYS: Keys = &["to", "via", "port", "onlink", "type"];
 }
 
 impl NextHop {
-    pub(super) const KEYS: Keys = &["via", "weight", "port"];
+    pub(super) const KEYS: Keys = &["via", "weight", "port", "onlink"];
 }
 
 /// Read each `[[route]]`.
@@ -66,6 +66,13 @@ pub(super) fn read_all(root: &mut Section<'_, '_>, links: &Links) -> Vec<Route> 
         reader.read(&mut section)
     });
     routes.collect()
+}
+
+/// What the file says of where a next hop is.
+#[derive(Clone, Copy)]
+struct Place {
+    port: Option<PortId>,
+    onlink: bool,
 }
 
 struct Reader<'l> {
@@ -115,7 +122,7 @@ impl Reader<'_> {
         if section.get("type").is_none() {
             return self.read_via(section, to).map(RouteAction::Via);
         }
-        for key in ["via", "port"] {
+        for key in ["via", "port", "onlink"] {
             if let Some(value) = section.get(key) {
                 let message = "a route with a type leads nowhere";
                 let help = format_args!("leave `{key}` out, or `type`");
@@ -132,29 +139,34 @@ impl Reader<'_> {
 
     fn read_via(&self, section: &mut Section<'_, '_>, to: Option<IpNet>) -> Option<Vec<NextHop>> {
         let before = section.mistakes.count();
-        let port = self.links.port(section, "port");
+        let place = self.read_place(section);
         let Some(value) = section.get("via") else {
             let help = "add via = \"ADDRESS\", or type = \"blackhole\"";
             section.refuse("via", section.span.clone(), "missing", help);
             return None;
         };
         let hops = match value.get_ref() {
-            DeValue::String(_) => Vec::from_iter(self.read_hop(section, to, port, 1)),
-            _ => self.read_hops(section, to, port),
+            DeValue::String(_) => Vec::from_iter(self.read_hop(section, to, place, 1)),
+            _ => self.read_hops(section, to, place),
         };
         (section.mistakes.count() == before).then_some(hops)
+    }
+
+    fn read_place(&self, section: &mut Section<'_, '_>) -> Place {
+        let port = self.links.port(section, "port");
+        Place { port, onlink: section.boolean("onlink").unwrap_or(false) }
     }
 
     fn read_hops(
         &self,
         section: &mut Section<'_, '_>,
         to: Option<IpNet>,
-        port: Option<PortId>,
+        place: Place,
     ) -> Vec<NextHop> {
         let list = section.list("via", "\"ADDRESS\" or [{ via = \"ADDRESS\" }, ...]");
         let mut hops: Vec<NextHop> = Vec::new();
         for value in list {
-            let Some(hop) = self.read_member(section, value, to, port) else { continue };
+            let Some(hop) = self.read_member(section, value, to, place) else { continue };
             if hops.iter().any(|other| (other.via, other.port) == (hop.via, hop.port)) {
                 let message = format_args!("{} is given twice", hop.via);
                 section.refuse("via", value.span(), message, "give it once, with a weight");
@@ -177,13 +189,15 @@ impl Reader<'_> {
         section: &mut Section<'a, '_>,
         value: Value<'a>,
         to: Option<IpNet>,
-        route_port: Option<PortId>,
+        of_route: Place,
     ) -> Option<NextHop> {
         let wanted = "it as { via = \"ADDRESS\" }, with a weight if you like";
         let mut hop = section.open("[[route]] via", NextHop::KEYS, value, wanted)?;
-        let port = self.links.port(&mut hop, "port").or(route_port);
+        let own = self.read_place(&mut hop);
+        let place =
+            Place { port: own.port.or(of_route.port), onlink: own.onlink || of_route.onlink };
         let weight = hop.integer("weight", 1..=255).unwrap_or(1);
-        self.read_hop(&mut hop, to, port, weight)
+        self.read_hop(&mut hop, to, place, weight)
     }
 
     /// `via` of a route or of a member of its list.
@@ -191,7 +205,7 @@ impl Reader<'_> {
         &self,
         section: &mut Section<'_, '_>,
         to: Option<IpNet>,
-        port: Option<PortId>,
+        place: Place,
         weight: u8,
     ) -> Option<NextHop> {
         let text = section.required_text("via", "\"ADDRESS\"")?;
@@ -205,7 +219,8 @@ impl Reader<'_> {
             section.refuse("via", text.span, message, "write the neighbour's IPv6 address");
             return None;
         }
-        let port = self.links.locate(section, "via", &At { value: via, span: text.span }, port)?;
+        let at = At { value: via, span: text.span };
+        let port = self.links.locate(section, "via", &at, place.port, place.onlink)?;
         Some(NextHop { via, port, weight })
     }
 }

@@ -36,7 +36,7 @@ impl Router {
     }
 
     fn show_ports(&self) -> Vec<view::Port> {
-        self.ports.iter().map(super::port::Port::view).collect()
+        self.ports.iter().map(|port| port.view(self.now())).collect()
     }
 
     fn show_routes(&self) -> Vec<view::Route> {

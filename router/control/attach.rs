@@ -9,7 +9,6 @@ use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
 use super::netlink::{NetlinkError, sysctl};
 use super::port::{Card, Port};
-use super::speak;
 use crate::config::{PortMode, RouterSection};
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
@@ -152,7 +151,9 @@ impl Router {
         }
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
-        self.announce(id);
+        if running {
+            self.claim(id);
+        }
         Ok(())
     }
 
@@ -358,18 +359,12 @@ impl Router {
             self.act();
         }
         if link.running {
-            self.announce(id);
-            self.ask_missed();
-        }
-    }
-
-    /// Tell the link which addresses are ours, and at which MAC.
-    fn announce(&self, id: PortId) {
-        let snapshot = self.snapshot.load_full();
-        if let Some(interface) = snapshot.interface(id) {
-            for frame in speak::announcements(interface) {
-                self.send(id, Some(frame));
+            if link_changed {
+                self.claim(id)
+            } else {
+                self.announce(id)
             }
+            self.ask_missed();
         }
     }
 

@@ -108,7 +108,7 @@ mod tests {
     use crate::id::PortId;
     use crate::packet::ethernet::MacAddress;
     use crate::table::publish::Epochs;
-    use crate::table::{Budget, Memory};
+    use crate::table::{AdjacencyKind, Budget, Memory};
 
     const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 9]);
 
@@ -198,6 +198,27 @@ mod tests {
         lab.hops.withdraw(port, address, &lab.rib, &mut lab.fib);
         lab.hops.set_link(port, true, &mut lab.fib);
         assert_eq!((lab.shares(), lab.hops.missed()), ([64, 64, 0], vec![gateway(3)]));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_neighbour_behind_a_link_that_is_down() {
+        let mut lab = Lab::new();
+        [1, 3].into_iter().for_each(|number| lab.resolves(number));
+        let kinds = |lab: &Lab| {
+            let (down, address) = gateway(3);
+            let unresolved = lab.hops.awaited(down, address);
+            let all = unresolved.chain(lab.hops.awaited(port(0), gateway(1).1).last());
+            let next_hops = &lab.fib.fib().next_hops;
+            all.map(|hop| next_hops.adjacency(hop.next_hop, || 0).1.kind()).collect::<Vec<_>>()
+        };
+        use AdjacencyKind::{Forward, Glean, Unreachable};
+        assert_eq!(kinds(&lab), [Glean, Forward, Forward]);
+        lab.hops.set_link(port(1), false, &mut lab.fib);
+        assert_eq!(kinds(&lab), [Unreachable, Unreachable, Forward]);
+        lab.resolves(3);
+        assert_eq!((kinds(&lab)[1], lab.shares()), (Unreachable, [64, 64, 0]));
+        lab.hops.set_link(port(1), true, &mut lab.fib);
+        assert_eq!(kinds(&lab), [Glean, Forward, Forward]);
     }
 
     #[test]

@@ -93,16 +93,15 @@ impl Hops {
     /// The port has another card, MAC or MTU: every adjacency of it is written anew.
     pub fn set_egress(&mut self, port: PortId, egress: Egress, fib: &mut FibWriter) {
         self.egress[port.index()] = egress;
-        fib.set(self.glean(port), unresolved(AdjacencyKind::Glean, port, &egress));
-        for ((at, _), hop) in self.neighbours.iter().filter(|((at, _), _)| *at == port) {
-            fib.set(hop.id, adjacency(*at, hop.mac, &egress));
-        }
+        self.rewrite(port, fib);
     }
 
-    /// The link of the port is there, or is not. Groups do without the gateways behind it until
-    /// their MACs are known again.
+    /// The link of the port is there, or is not: then whoever is behind it is unreachable at once,
+    /// and groups do without the gateways there until their MACs are known again.
     pub fn set_link(&mut self, port: PortId, up: bool, fib: &mut FibWriter) {
-        self.links[port.index()] = up;
+        if std::mem::replace(&mut self.links[port.index()], up) != up {
+            self.rewrite(port, fib);
+        }
         for (_, hop) in self.neighbours.iter().filter(|((at, _), _)| *at == port) {
             if !up || hop.mac.is_some() {
                 self.groups.set_dead(hop.id, !up, fib);
@@ -155,11 +154,11 @@ impl Hops {
         rib: &Rib,
         fib: &mut FibWriter,
     ) -> Result<(), TableFull> {
-        let (egress, up) = (self.egress[port.index()], self.links[port.index()]);
+        let (adjacency, up) = (self.adjacency(port, Some(mac)), self.links[port.index()]);
         let hop = self.hop(port, address, fib)?;
         hop.mac = Some(mac);
         let (id, has_route) = (hop.id, hop.host_route);
-        fib.set(id, adjacency(port, Some(mac), &egress));
+        fib.set(id, adjacency);
         self.groups.set_dead(id, !up, fib);
         let to = IpNet::from(address);
         // A link-local neighbour is not routed to, and a configured host route stays in force.
@@ -172,13 +171,13 @@ impl Hops {
 
     /// A neighbour's MAC is not known any more.
     pub fn withdraw(&mut self, port: PortId, address: IpAddr, rib: &Rib, fib: &mut FibWriter) {
-        let egress = self.egress[port.index()];
+        let adjacency = self.adjacency(port, None);
         if let Some(hop) = self.neighbours.get_mut(&(port, address)) {
             hop.mac = None;
             if std::mem::take(&mut hop.host_route) && !rib.contains(IpNet::from(address)) {
                 erase(fib, IpNet::from(address));
             }
-            fib.set(hop.id, adjacency(port, None, &egress));
+            fib.set(hop.id, adjacency);
             self.groups.set_dead(hop.id, true, fib);
         }
         self.forget_unused(port, address, fib);
@@ -217,7 +216,7 @@ impl Hops {
     ) -> Result<&mut Hop, TableFull> {
         let key = (port, address);
         if !self.neighbours.contains_key(&key) {
-            let id = fib.allocate(adjacency(port, None, &self.egress[port.index()]))?;
+            let id = fib.allocate(self.adjacency(port, None))?;
             fib.set_gateway(id, address);
             self.by_id.insert(id, key);
             self.groups.set_dead(id, !self.links[port.index()], fib);
@@ -225,6 +224,30 @@ impl Hops {
             self.neighbours.insert(key, hop);
         }
         self.neighbours.get_mut(&key).ok_or(TableFull)
+    }
+
+    /// Write every adjacency of a port anew.
+    fn rewrite(&self, port: PortId, fib: &mut FibWriter) {
+        let glean = unresolved(AdjacencyKind::Glean, port, &self.egress[port.index()]);
+        fib.set(self.glean(port), self.if_linked(port, glean));
+        for (_, hop) in self.neighbours.iter().filter(|((at, _), _)| *at == port) {
+            fib.set(hop.id, self.adjacency(port, hop.mac));
+        }
+    }
+
+    fn adjacency(&self, port: PortId, mac: Option<MacAddress>) -> Adjacency {
+        let egress = &self.egress[port.index()];
+        let (ours, mtu) = (egress.mac.octets(), egress.mtu);
+        let linked = match mac {
+            None => unresolved(AdjacencyKind::Incomplete, port, egress),
+            Some(mac) => Adjacency::forward(port, egress.ifindex, mtu, mac.octets(), ours),
+        };
+        self.if_linked(port, linked)
+    }
+
+    fn if_linked(&self, port: PortId, adjacency: Adjacency) -> Adjacency {
+        let unreachable = Adjacency::plain(AdjacencyKind::Unreachable);
+        if self.links[port.index()] { adjacency } else { unreachable }
     }
 
     fn forget_unused(&mut self, port: PortId, address: IpAddr, fib: &mut FibWriter) {
@@ -235,15 +258,6 @@ impl Hops {
             self.groups.forget(id);
             self.by_id.remove(&id);
             self.neighbours.remove(&(port, address));
-        }
-    }
-}
-
-fn adjacency(port: PortId, mac: Option<MacAddress>, egress: &Egress) -> Adjacency {
-    match mac {
-        None => unresolved(AdjacencyKind::Incomplete, port, egress),
-        Some(mac) => {
-            Adjacency::forward(port, egress.ifindex, egress.mtu, mac.octets(), egress.mac.octets())
         }
     }
 }

@@ -89,6 +89,10 @@ impl Router {
                 (target.into(), mac, Message::Advertisement { router, solicited, overrides })
             }
         };
+        // Two ports on one link hear each other: nothing is learned from that.
+        if mac.is_some_and(|mac| snapshot.present().any(|own| own.mac == mac)) {
+            return None;
+        }
         let (on_link, ours) = match address {
             IpAddr::V4(address) => (interface.on_link4(address), snapshot.is_own4(address)),
             IpAddr::V6(address) => {
@@ -163,19 +167,6 @@ impl Router {
             }
         }
         self.act();
-    }
-
-    /// Somebody else uses an address of ours (RFC 5227 2.4 (b)). It is defended on its own link
-    /// only: on another it is not ours to announce (RFC 1122 3.3.4.2, strong host).
-    fn defend(&self, port: PortId, address: IpAddr, claimant: MacAddress) {
-        let name = self.ports[port.index()].name();
-        tracing::warn!("port {name}: {claimant} uses our address {address}; find and stop it");
-        let snapshot = self.snapshot.load();
-        let interface = snapshot.interface(port).filter(|interface| match address {
-            IpAddr::V4(address) => interface.has4(address),
-            IpAddr::V6(address) => interface.has6(address),
-        });
-        self.send(port, interface.and_then(|i| speak::announcement(i, address)));
     }
 
     /// Have a worker that has a queue of the port send a frame.

@@ -2,12 +2,13 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs, `attach.rs` takes cards and lets them go, `tap.rs` mends taps, `learn.rs` hears the workers, `answer.rs`
-//! shows it all.
+//! it needs, `attach.rs` takes cards and lets them go, `tap.rs` mends taps, `claim.rs` speaks for
+//! our addresses, `learn.rs` hears the workers, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
 
 mod answer;
 mod attach;
+mod claim;
 mod groups;
 pub mod hops;
 mod learn;
@@ -115,6 +116,7 @@ impl Router {
             self.neighbours.used(port, address, now);
         }
         self.ask_missed();
+        self.go_on_claiming();
         self.update_groups();
         self.attach_absent().await;
         self.renew_taps().await;

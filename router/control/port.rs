@@ -3,6 +3,7 @@
 
 use std::io::IoSlice;
 
+use super::claim::Claims;
 use super::netlink::link::Link;
 use super::netlink::quiet::Quieted;
 use super::view;
@@ -14,6 +15,7 @@ use crate::io::xdp::Program;
 use crate::packet::ethernet::MacAddress;
 use crate::packet::ipv6;
 use crate::table::interface::Interface;
+use crate::table::meter::Nanos;
 use crate::worker::SmallFrame;
 use ipnet::IpNet;
 
@@ -37,6 +39,8 @@ pub struct Port {
     pub(super) closing: usize,
     /// Why there is no card, as last logged: once is enough.
     pub(super) complaint: String,
+    /// Who else uses our addresses.
+    pub(super) claims: Claims,
 }
 
 /// The card of a port, while there is one.
@@ -75,6 +79,7 @@ impl Port {
             card: None,
             closing: 0,
             complaint: String::new(),
+            claims: Claims::default(),
         }
     }
 
@@ -149,7 +154,7 @@ impl Port {
     }
 
     /// The port's row in `show ports`.
-    pub(super) fn view(&self) -> view::Port {
+    pub(super) fn view(&self, now: Nanos) -> view::Port {
         let card = self.card.as_ref();
         let mut addresses: Vec<_> = self.config.addresses.iter().map(IpNet::to_string).collect();
         addresses.extend(self.interface().map(|interface| format!("{}/64", interface.link_local)));
@@ -170,6 +175,7 @@ impl Port {
             }
             .to_owned(),
             why: card.map_or_else(|| self.complaint.clone(), |card| card.why.clone()),
+            conflicts: self.claims.view(now),
         }
     }
 }

@@ -222,3 +222,6 @@ pub fn adjacency_name(kind: AdjacencyKind) -> &'static str {
         AdjacencyKind::Prohibit => "prohibit",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! answers that the kernel behind the tap gets.
 #![forbid(unsafe_code)]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::packet::arp;
 use crate::packet::ethernet::MacAddress;
@@ -37,7 +37,16 @@ pub(super) fn solicitation(
     }
 }
 
-/// Tell everybody on the link that `address` is ours.
+/// Ask whether anybody on the link has `address`, which is ours (RFC 5227 2.1.1, RFC 4862 5.4.2).
+pub(super) fn probe(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
+    let nobody = Ipv4Addr::UNSPECIFIED;
+    match address {
+        IpAddr::V4(address) => frame(|out| arp::request(out, interface.mac, nobody, address)),
+        IpAddr::V6(address) => frame(|out| ndp::detect_duplicate(out, interface.mac, address)),
+    }
+}
+
+/// Tell everybody on the link that `address` is ours (RFC 5227 2.3, RFC 4861 7.2.6).
 pub(super) fn announcement(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
     match address {
         IpAddr::V4(address) => frame(|out| arp::announcement(out, interface.mac, address)),
@@ -71,15 +80,6 @@ pub(super) fn answer_to_kernel(
             frame(|out| ndp::advertise(out, they, we, false))
         }
     }
-}
-
-/// All announcements of an interface: when it comes up, or gets another MAC or address
-/// (RFC 5227 2.3, RFC 4861 7.2.6).
-pub(super) fn announcements(interface: &Interface) -> impl Iterator<Item = SmallFrame> + '_ {
-    let v4 = interface.addresses4.iter().map(|net| IpAddr::V4(net.addr()));
-    let v6 = interface.addresses6.iter().map(|net| IpAddr::V6(net.addr()));
-    let link_local = std::iter::once(IpAddr::V6(interface.link_local));
-    v4.chain(v6).chain(link_local).filter_map(|address| announcement(interface, address))
 }
 
 fn frame(write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<SmallFrame> {
@@ -125,6 +125,11 @@ mod tests {
                 (&interface().mac.octets()[..], &mac.octets()[..])
             );
         }
-        assert_eq!(announcements(&interface()).count(), 3);
+        for own in ["10.1.0.1", "2001:db8:1::1"].map(|own| own.parse().unwrap()) {
+            let asked = describe(&probe(&interface(), own).unwrap());
+            assert!(asked.contains(&own.to_string()), "{asked}");
+            let announced = announcement(&interface(), own).unwrap();
+            assert_eq!(announced[6..12], interface().mac.octets(), "{}", describe(&announced));
+        }
     }
 }

@@ -31,6 +31,8 @@ pub struct Port {
     pub checksums: String,
     /// Why the mode and the rest are what they are.
     pub why: String,
+    /// Addresses of ours that somebody else on the link uses, each with his MAC.
+    pub conflicts: Vec<String>,
 }
 
 /// A route in force.

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow::{Break, Continue};
 
 use crate::frame::Frame;
-use crate::packet::ethernet;
 use crate::packet::ipv4::{self, Malformed};
 use crate::packet::transport;
+use crate::packet::{ethernet, protocol};
 use crate::table::interface::Interface;
 
 use super::link::{Arrival, Audience};
@@ -32,6 +32,9 @@ pub(super) fn accept(
         may_fragment: !view.dont_fragment(),
         scope_ends: false,
     };
+    if is_tiny_fragment(&view) && !tables.snapshot.policy.tiny_fragments {
+        return Break(Verdict::Drop(DropReason::TinyFragment));
+    }
     if total > usize::from(interface.mtu) {
         return Break(Verdict::Drop(DropReason::FrameTooLong));
     }
@@ -77,6 +80,11 @@ fn reason(fault: Malformed) -> DropReason {
         Malformed::TotalLength => DropReason::Ipv4TotalLength,
         Malformed::Checksum => DropReason::Ipv4Checksum,
     }
+}
+
+/// RFC 3128 2: a fragment that begins in the middle of the TCP header.
+fn is_tiny_fragment(packet: &ipv4::View) -> bool {
+    packet.fragment_offset() == 8 && packet.protocol() == protocol::TCP
 }
 
 /// RFC 1812 5.3.7 and 4.2.3.1; 0.0.0.0 is judged later.

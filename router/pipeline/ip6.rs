@@ -27,7 +27,9 @@ pub(super) fn accept(
         return Break(Verdict::Drop(DropReason::Ipv6Malformed));
     };
     let (source, destination, total) = (view.source(), view.destination(), view.total_len());
-    let discovery = is_discovery(&view);
+    // Whoever has our address speaks from it, too: his discovery is not dropped unheard.
+    let for_this_link = destination.is_multicast() || interface.has6(destination);
+    let discovery = for_this_link && is_discovery(&view);
     let packet = Packet {
         destination: IpAddr::V6(destination),
         hops_left: view.hop_limit(),
@@ -38,7 +40,10 @@ pub(super) fn accept(
         return Break(Verdict::Drop(DropReason::FrameTooLong));
     }
     frame.truncate(ethernet::HEADER + total);
-    check_source(source, interface, tables)?;
+    check_source(source)?;
+    if !discovery && is_ours(source, interface, tables) {
+        return Break(Verdict::Drop(DropReason::SourceIsOurs));
+    }
     if destination.is_multicast() {
         return group(frame, destination, interface, arrival, discovery, tables, local);
     }
@@ -46,7 +51,7 @@ pub(super) fn accept(
     if arrival.audience != Audience::Us {
         return Break(Verdict::Drop(DropReason::BroadcastUnicast));
     }
-    if interface.has6(destination) && discovery {
+    if discovery {
         return neighbour::discovery(frame, interface, tables, local);
     }
     note_unfinished(frame, interface);
@@ -71,14 +76,16 @@ fn is_discovery(packet: &ipv6::View) -> bool {
 }
 
 /// RFC 4291 2.5.2, 2.5.3, 2.7; 2.5.5.2 (IPv4-mapped) is never on a wire.
-fn check_source(source: Ipv6Addr, interface: &Interface, tables: &Tables) -> Step {
+fn check_source(source: Ipv6Addr) -> Step {
     if source.is_multicast() || source.is_loopback() || is_mapped(source) {
         return Break(Verdict::Drop(DropReason::SourceMartian));
     }
-    if source == interface.link_local || tables.snapshot.is_own6(source) {
-        return Break(Verdict::Drop(DropReason::SourceIsOurs));
-    }
     Continue(())
+}
+
+/// A link-local address means something on its own link only (RFC 4007 4).
+pub(super) fn is_ours(address: Ipv6Addr, interface: &Interface, tables: &Tables) -> bool {
+    address == interface.link_local || tables.snapshot.is_own6(address)
 }
 
 fn check_destination(destination: Ipv6Addr) -> Step {

@@ -5,17 +5,20 @@
 //! it may have asked, or may hold an address that we do not know (keepalived's, say).
 #![forbid(unsafe_code)]
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::ControlFlow::Break;
 
 use crate::frame::{Frame, NoRoom};
 use crate::packet::ndp::{self, Message, Solicitation, Station};
 use crate::packet::{arp, ethernet, ipv6};
 use crate::table::interface::Interface;
+use crate::table::{Adjacency, AdjacencyKind};
 
+use super::ip6::is_ours;
 use super::report::{Report, Said};
+use super::source::leads_somewhere;
 use super::verdict::{DropReason, Step, Verdict};
-use super::{Local, Packet, Tables};
+use super::{Local, Packet, Tables, route};
 
 /// An ARP packet.
 pub(super) fn arp(
@@ -46,12 +49,29 @@ pub(super) fn arp(
     };
     local.report(Report::Heard { port: frame.ingress(), said });
     if tables.snapshot.is_own4(sender) {
-        return Break(Verdict::Drop(DropReason::SourceIsOurs));
+        return Break(Verdict::Drop(DropReason::AddressConflict));
     }
-    if packet.operation == arp::Operation::Request && to_us {
+    let asks = packet.operation == arp::Operation::Request;
+    if asks && (to_us || is_proxied(&packet, interface, tables)) {
         return Break(answer_arp(frame, interface));
     }
     Break(Verdict::Punt(frame.ingress()))
+}
+
+/// Whether the address asked for is one that we answer for in another's name (RFC 1027): packets to
+/// it leave by other ports, or end here. Who asks for himself is left alone (RFC 5227).
+fn is_proxied(asked: &arp::Packet, interface: &Interface, tables: &Tables) -> bool {
+    let (sender, target) = (asked.sender_address, asked.target_address);
+    let for_himself = sender.is_unspecified() || sender == target;
+    let is_host = target.octets()[0] != 0 && !target.is_loopback() && target.octets()[0] < 224;
+    if !interface.policy.proxy_arp || for_himself || !is_host {
+        return false;
+    }
+    let here = |way: &Adjacency| leads_somewhere(way) && way.port == interface.port.octet();
+    let away = |way: &Adjacency| leads_somewhere(way) || way.kind() == AdjacencyKind::Receive;
+    let next_hops = &tables.fib.next_hops;
+    route(IpAddr::V4(target), tables)
+        .is_some_and(|hop| next_hops.any(hop, away) && !next_hops.any(hop, here))
 }
 
 fn answer_arp(frame: &mut Frame, interface: &Interface) -> Verdict {
@@ -79,7 +99,9 @@ pub(super) fn discovery(
         return Break(Verdict::Drop(DropReason::NdpInvalid));
     };
     Break(match message {
-        Message::NeighbourSolicitation(asked) => solicited(frame, interface, source, asked, local),
+        Message::NeighbourSolicitation(asked) => {
+            solicited(frame, interface, source, asked, tables, local)
+        }
         Message::NeighbourAdvertisement(told) => {
             let said = Said::Advertisement {
                 target: told.target,
@@ -89,10 +111,10 @@ pub(super) fn discovery(
                 overrides: told.overrides,
             };
             local.report(Report::Heard { port: frame.ingress(), said });
-            if interface.has6(told.target) || tables.snapshot.is_own6(told.target) {
-                return Break(Verdict::Drop(DropReason::SourceIsOurs));
+            match [source, told.target].iter().any(|&a| is_ours(a, interface, tables)) {
+                true => Verdict::Drop(DropReason::AddressConflict),
+                false => Verdict::Punt(frame.ingress()),
             }
-            Verdict::Punt(frame.ingress())
         }
         _ => Verdict::Punt(frame.ingress()),
     })
@@ -103,11 +125,15 @@ fn solicited(
     interface: &Interface,
     source: Ipv6Addr,
     asked: Solicitation,
+    tables: &Tables,
     local: &mut Local,
 ) -> Verdict {
     let for_us = interface.has6(asked.target);
     let said = Said::Solicitation { source, mac: asked.source_mac, for_us };
     local.report(Report::Heard { port: frame.ingress(), said });
+    if is_ours(source, interface, tables) {
+        return Verdict::Drop(DropReason::AddressConflict);
+    }
     if !for_us {
         return Verdict::Punt(frame.ingress());
     }

@@ -25,7 +25,8 @@ pub(super) fn validate(source: IpAddr, interface: &Interface, tables: &Tables) -
     if back { Continue(()) } else { Break(Verdict::Drop(DropReason::SourceUnreachable)) }
 }
 
-fn leads_somewhere(way: &Adjacency) -> bool {
+/// Whether packets for this way leave the router.
+pub(super) fn leads_somewhere(way: &Adjacency) -> bool {
     use AdjacencyKind::{Forward, Glean, Incomplete};
     matches!(way.kind(), Forward | Glean | Incomplete)
 }

@@ -87,6 +87,7 @@ mod tests {
     proptest! {
         /// RFC 2992 3 loses a quarter to a half of all flows by hash threshold. Here nobody's flows
         /// move but those of who leaves, and a bucket of a member whose share was rounded up.
+        /// Checklist C141.
         #[test]
         fn few_flows_move_when_a_member_leaves(
             weights in prop::collection::vec(1u16..20, 2..30),

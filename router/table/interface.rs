@@ -2,7 +2,7 @@
 //! whole and a worker loads once in a batch.
 #![forbid(unsafe_code)]
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -35,6 +35,13 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// Every address of this interface, the link-local one last.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let v4 = self.addresses4.iter().map(|net| IpAddr::V4(net.addr()));
+        let v6 = self.addresses6.iter().map(|net| IpAddr::V6(net.addr()));
+        v4.chain(v6).chain([IpAddr::V6(self.link_local)])
+    }
+
     /// Whether `address` is one of this interface's IPv4 addresses.
     pub fn has4(&self, address: Ipv4Addr) -> bool {
         self.addresses4.iter().any(|net| net.addr() == address)

@@ -9,6 +9,9 @@ pub struct Policy {
     pub class_e: bool,
     /// Whether 169.254.0.0/16 is forwarded: Linux does it, RFC 3927 7 forbids it, and so do we.
     pub link_local4: bool,
+    /// Whether a TCP fragment may pass that begins behind the ports, and could change the flags that
+    /// a filter has judged by the first one. Linux lets it, RFC 3128 would have filters drop it.
+    pub tiny_fragments: bool,
     /// Whose address an ICMP error comes from.
     pub icmp_error_source: ErrorSource,
 }
@@ -24,7 +27,12 @@ pub enum ErrorSource {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { class_e: true, link_local4: false, icmp_error_source: ErrorSource::Egress }
+        Self {
+            class_e: true,
+            link_local4: false,
+            tiny_fragments: true,
+            icmp_error_source: ErrorSource::Egress,
+        }
     }
 }
 
@@ -36,6 +44,8 @@ pub struct PortPolicy {
     pub directed_broadcast: bool,
     /// What is asked of the source of a packet that comes in here.
     pub source_validation: SourceValidation,
+    /// Whether ARP requests here for hosts behind other ports are answered with our MAC (RFC 1027).
+    pub proxy_arp: bool,
     /// Whether a host is told that its packet could have gone straight to a neighbour on its own
     /// link (Linux: `send_redirects`).
     pub redirects: bool,
@@ -46,6 +56,7 @@ impl Default for PortPolicy {
         Self {
             directed_broadcast: false,
             source_validation: SourceValidation::Off,
+            proxy_arp: false,
             redirects: true,
         }
     }

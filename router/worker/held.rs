@@ -124,6 +124,7 @@ mod tests {
         Awaited { next_hop: NextHopId::new(number).unwrap(), neighbour: None }
     }
 
+    /// Checklist C116.
     #[test]
     fn the_newest_frames_of_a_neighbour_stay_and_come_out_in_order() {
         let mut area = Area::new(8, 2048, false).unwrap();

@@ -138,6 +138,7 @@ impl Lab {
 
 const USABLE: [State; 4] = [State::Reachable, State::Stale, State::Delay, State::Probe];
 
+/// Checklist C117, C118, C180.
 #[test]
 fn a_packet_for_an_unknown_neighbour_asks_once_a_second_three_times() {
     for host in [HOST, HOST6] {
@@ -157,6 +158,7 @@ fn a_packet_for_an_unknown_neighbour_asks_once_a_second_three_times() {
     }
 }
 
+/// Checklist C118.
 #[test]
 fn a_neighbour_that_does_not_answer_is_left_alone_for_a_while() {
     let mut lab = Lab::at(HOST, State::Failed);
@@ -199,6 +201,7 @@ fn a_reachable_neighbour_turns_stale_between_half_and_one_and_a_half_of_the_time
     assert!(most <= Duration::from_secs(45) && most > Duration::from_secs(43), "{most:?}");
 }
 
+/// Checklist C119, C182.
 #[test]
 fn a_stale_neighbour_in_use_is_probed_by_unicast_and_deleted_if_silent() {
     let mut lab = Lab::at(HOST6, State::Stale);
@@ -299,7 +302,7 @@ fn an_advertisement_sets_and_clears_the_router_flag() {
     assert!(lab.table.get(lab.port, HOST6, lab.now).unwrap().router, "7.2.3: left alone");
 }
 
-/// RFC 4861 7.2.3.
+/// RFC 4861 7.2.3. Checklist C183.
 #[test]
 fn a_solicitation_teaches_its_source() {
     let mut lab = Lab::new();
@@ -366,6 +369,7 @@ fn a_neighbour_that_asks_for_us_moves_at_once() {
     assert_eq!(lab.done, [lab.installs(HOST, B, State::Stale)]);
 }
 
+/// Checklist C107, C120.
 #[test]
 fn an_announcement_moves_a_neighbour_at_once() {
     let mut lab = Lab::at(HOST, State::Incomplete);
@@ -394,6 +398,7 @@ fn senders_that_cannot_be_are_ignored() {
     }
 }
 
+/// Checklist C110.
 #[test]
 fn senders_of_another_subnet_are_not_learned_but_an_on_link_gateway_resolves() {
     let heard = Heard {
@@ -412,6 +417,7 @@ fn senders_of_another_subnet_are_not_learned_but_an_on_link_gateway_resolves() {
     assert_eq!(lab.state(HOST), Some(State::Reachable), "we asked for it");
 }
 
+/// Checklist C114.
 #[test]
 fn an_answer_at_the_wrong_port_is_none() {
     let mut lab = Lab::at(HOST, State::Incomplete);
@@ -438,6 +444,7 @@ fn our_address_is_defended_every_ten_seconds_and_never_learned() {
     assert_eq!((defences, lab.table.stats().conflicts, lab.table.len()), (3, 30, 0));
 }
 
+/// Checklist C112.
 #[test]
 fn a_permanent_neighbour_is_moved_by_nothing_that_is_heard() {
     let mut lab = Lab::at(HOST, State::Permanent);
@@ -464,6 +471,7 @@ fn a_permanent_neighbour_takes_the_place_of_what_was_learned() {
     assert_eq!((lab.state(HOST), lab.done.len()), (Some(State::Permanent), 0));
 }
 
+/// Checklist C121.
 #[test]
 fn a_link_that_goes_down_takes_its_neighbours_along() {
     let mut lab = Lab::at(HOST, State::Reachable);

@@ -101,6 +101,7 @@ fn low_bits_are_even_over_ports() {
     assert!(buckets.iter().all(|&count| count.abs_diff(512) < 113), "{buckets:?}");
 }
 
+/// Checklist C146.
 #[test]
 fn two_routers_in_a_row_choose_independently() {
     // Four next hops each: were it not for the seeds, the second router would use but one of

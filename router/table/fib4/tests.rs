@@ -82,6 +82,7 @@ fn prefix() -> impl Strategy<Value = Ipv4Net> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
+    /// Checklist C129.
     #[test]
     fn any_order_of_changes_gives_the_longest_match(
         changes in prop::collection::vec((prefix(), 0u16..6), 1..60),
@@ -118,6 +119,7 @@ proptest! {
     }
 }
 
+/// Checklist C130, C131.
 #[test]
 fn all_lengths_nested_and_the_default_route() {
     let mut lab = Lab::new(1);

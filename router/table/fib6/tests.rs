@@ -97,6 +97,7 @@ fn prefix() -> impl Strategy<Value = Ipv6Net> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    /// Checklist C129.
     #[test]
     fn any_order_of_changes_gives_the_longest_match(
         changes in prop::collection::vec((prefix(), 0u16..6), 1..60),
@@ -138,6 +139,7 @@ proptest! {
     }
 }
 
+/// Checklist C130, C131.
 #[test]
 fn all_lengths_nested_and_the_default_route() {
     let place = 0x2001_0db8_8181_8181_8181_8181_8181_8181;
