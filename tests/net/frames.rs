@@ -14,8 +14,13 @@ const ETHERNET: usize = 14;
 
 /// A UDP packet over IPv4, with so many octets of payload.
 pub fn udp4(destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
+    udp4_from(SOURCE4, destination, ttl, payload)
+}
+
+/// The same from another host behind the lan host's MAC.
+pub fn udp4_from(source: [u8; 4], destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
-        .ipv4(SOURCE4, destination.octets(), ttl)
+        .ipv4(source, destination.octets(), ttl)
         .udp(40_000, 9);
     let mut frame = Vec::new();
     builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
