@@ -131,7 +131,10 @@ fn a_redirect_to_the_router_changes_nothing() {
     let net = Topology::builder().far().build();
     // Unless told otherwise at both, the kernel listens (`IN_DEV_RX_REDIRECTS`).
     sysctl(&net.router, &["net.ipv4.conf.all.accept_redirects=1"]);
-    let router = Router::start(&net, &net.config());
+    // IPv6 believes the gateway that is in use, by its link-local address.
+    let by_link_local =
+        "[[route]]\nto = \"2001:db8:4::/64\"\nvia = \"fe80::aff:fe02:2\"\nport = \"wan\"";
+    let router = Router::start(&net, &net.config().and(by_link_local));
     known_neighbour(router.host(), "wan", "10.2.0.66");
     router.host().run("ping -c 1 10.3.0.2 && ping -6 -c 1 2001:db8:3::2").succeeds();
     let script = r#"
@@ -142,15 +145,15 @@ message = ICMP(type=5, code=1, gw="10.2.0.66") / Raw(bytes(quote))
 wan.send(Ether(src=WAN, dst=ROUTER_WAN) / IP(src=WAN4, dst="10.2.0.1") / message)
 
 link_local = "fe80::aff:fe02:2"
-quote = IPv6(src="2001:db8:2::1", dst="2001:db8:3::2") / ICMPv6EchoReply(id=1, seq=1)
-option = ICMPv6NDOptRedirectedHdr(pkt=bytes(quote))
-message = ICMPv6ND_Redirect(tgt="fe80::66", dst="2001:db8:3::2") / option
+quote = IPv6(src="2001:db8:2::1", dst="2001:db8:4::4") / ICMPv6EchoReply(id=1, seq=1)
+option = ICMPv6NDOptDstLLAddr(lladdr="02:00:00:00:00:03") / ICMPv6NDOptRedirectedHdr(pkt=bytes(quote))
+message = ICMPv6ND_Redirect(tgt="fe80::66", dst="2001:db8:4::4") / option
 wan.send(Ether(src=WAN, dst=ROUTER_WAN) / IPv6(src=link_local, dst="2001:db8:2::1", hlim=255) / message)
 "#;
     net.wan.scapy(script).succeeds();
     // What was sent before this has been looked at.
     net.wan.run("ping -c 2 -i 0.2 10.2.0.1 && ping -6 -c 2 -i 0.2 2001:db8:2::1").succeeds();
     router.host().run("ip route get 10.3.0.2").succeeds().says("via 10.2.0.2 ");
-    router.host().run("ip route get 2001:db8:3::2").succeeds().says("via 2001:db8:2::2 ");
+    router.host().run("ip route get 2001:db8:4::4").succeeds().says("via fe80::aff:fe02:2 ");
     router.host().run("ping -c 1 10.3.0.2 && ping -6 -c 1 2001:db8:3::2").succeeds();
 }
