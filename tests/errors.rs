@@ -26,6 +26,15 @@ fn expiring(hosts: u8) -> Vec<Vec<u8>> {
     (0..hosts).map(|n| frames::udp4_from([10, 1, 0, 128 + n], to4, 1, 18)).collect()
 }
 
+/// Whether a traceroute and an mtr from this address have no gap.
+fn answers_all(net: &Topology, from: &str) -> bool {
+    let trace = net.lan.run(&format!("traceroute -n -q 3 -w 2 -s {from} 10.2.0.2")).succeeds();
+    let report = net.lan.run(&format!("mtr -r -n -c 10 -i 0.2 -a {from} 10.2.0.2")).succeeds();
+    let first = report.stdout.lines().find(|line| line.contains("10.1.0.1 "));
+    let complete = first.is_some_and(|line| line.contains(" 0.0%"));
+    complete && trace.has(" 1  10.1.0.1 ") && trace.has(" 2  10.2.0.2 ") && !trace.has("*")
+}
+
 #[test]
 fn a_quiet_host_gets_every_answer_while_others_flood() {
     needs_xrouter!();
@@ -36,23 +45,21 @@ fn a_quiet_host_gets_every_answer_while_others_flood() {
     let start = Instant::now();
     let to6 = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 2);
     let noise = [expiring(2), vec![frames::udp6(to6, 1, 18)]].concat();
-    let limit = Limit { frames: u64::MAX, time: seconds(30), per_second: 3000 };
+    let limit = Limit { frames: u64::MAX, time: seconds(60), per_second: 3000 };
     let flood = Flood::start(&net.lan, noise, limit);
     eventually(seconds(5), "the flood is refused", || {
         router.counter("lan", "icmp_suppressed") > 500
     });
-    for _ in 0..3 {
-        let trace = net.lan.run("traceroute -n -q 3 -w 3 10.2.0.2").succeeds();
-        trace.says(" 1  10.1.0.1 ").says(" 2  10.2.0.2 ").does_not_say("*");
-    }
-    let report = net.lan.run("mtr -r -n -c 20 -i 0.2 10.2.0.2").succeeds();
-    let first = report.stdout.lines().find(|line| line.contains("10.1.0.1")).expect("the router");
-    assert!(first.contains(" 0.0%"), "{first}");
+    let quiet = ["10.1.0.2", "10.1.0.250", "10.1.0.251"];
+    let answered = quiet.map(|host| answers_all(&net, host)).into_iter().filter(|all| *all).count();
+    // One pair of hosts in 1024 shares a bucket: that two of these are unlucky will not happen.
+    assert!(answered >= 2, "{answered} of {quiet:?}");
     let sent = flood.stop();
     let errors = router.counter("lan", "icmp_errors");
     let elapsed = start.elapsed().as_secs() + 1;
-    // Two hosts and one that floods over IPv6; nine probes of traceroute, twenty of mtr.
-    let most = 3 * (HOST_BURST + HOST_RATE * elapsed) + 9 + 20;
+    // Two hosts and one that floods over IPv6; of each quiet one three probes of traceroute and
+    // ten of mtr.
+    let most = 3 * (HOST_BURST + HOST_RATE * elapsed) + 3 * (3 + 10);
     eprintln!("{errors} errors in {elapsed} s, at most {most}, for {sent:?}");
     assert!(errors <= most && errors > 3 * HOST_BURST);
     router.stop();
