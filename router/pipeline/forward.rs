@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::{self, MacAddress, ether_type};
 use crate::packet::flow::FlowKey;
-use crate::packet::{ipv4, ipv6};
+use crate::packet::{icmpv4, ipv4, ipv6, protocol};
 use crate::table::policy::ErrorSource;
 use crate::table::{Adjacency, AdjacencyKind};
 
@@ -35,7 +35,7 @@ pub(super) fn egress(
                 Break(verdict) => verdict,
             }
         }
-        AdjacencyKind::Receive => Verdict::Punt(frame.ingress()),
+        AdjacencyKind::Receive => deliver(frame),
         AdjacencyKind::Blackhole => black_hole(frame, packet, tables),
         AdjacencyKind::Unreachable => Verdict::Refuse(Refusal::HostUnreachable),
         AdjacencyKind::Prohibit => Verdict::Refuse(Refusal::Prohibited),
@@ -131,6 +131,21 @@ fn address_to(
     frame.bytes_mut()[..adjacency.rewrite.len()].copy_from_slice(&adjacency.rewrite);
     tables.fib.used.mark(leaf);
     Verdict::Transmit(port)
+}
+
+/// To the kernel, but for IPv4 redirects: no router listens to them (RFC 1812 5.2.7.2). The tap's
+/// `accept_redirects` = 0 does not keep the kernel from it where it forwards nothing itself and that
+/// of `all` is 1, as it is by default (`IN_DEV_RX_REDIRECTS`). For IPv6 the tap's own setting counts.
+fn deliver(frame: &Frame) -> Verdict {
+    let is_redirect = ipv4::View::new(&frame.bytes()[ethernet::HEADER..]).is_ok_and(|packet| {
+        packet.protocol() == protocol::ICMP
+            && packet.fragment_offset() == 0
+            && packet.payload().first() == Some(&(icmpv4::Type::Redirect as u8))
+    });
+    if is_redirect {
+        return Verdict::Drop(DropReason::Redirect);
+    }
+    Verdict::Punt(frame.ingress())
 }
 
 fn hold(destination: IpAddr, leaf: NextHopId, adjacency: &Adjacency) -> Verdict {

@@ -19,19 +19,29 @@ pub fn udp4(destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
 
 /// The same from the host of another subnet: 2 for wan, 4 for dmz.
 pub fn udp4_from(subnet: u8, destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
-    udp4_between(subnet, destination, 9, ttl, payload)
+    udp4_between(subnet, [10, subnet, 0, 2], (destination, 9), ttl, payload)
+}
+
+/// The same from another host behind the lan host's MAC.
+pub fn udp4_of(source: [u8; 4], destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
+    udp4_between(1, source, (destination, 9), ttl, payload)
 }
 
 /// The same from the lan to another port.
 pub fn udp4_to(port: u16, destination: Ipv4Addr, ttl: u8, payload: usize) -> Vec<u8> {
-    udp4_between(1, destination, port, ttl, payload)
+    udp4_between(1, SOURCE4, (destination, port), ttl, payload)
 }
 
-fn udp4_between(subnet: u8, to: Ipv4Addr, port: u16, ttl: u8, payload: usize) -> Vec<u8> {
+fn udp4_between(
+    subnet: u8,
+    from: [u8; 4],
+    (to, port): (Ipv4Addr, u16),
+    ttl: u8,
+    payload: usize,
+) -> Vec<u8> {
     let mac = |station| [2, 0, 0x0a, subnet, 0, station];
-    let builder = PacketBuilder::ethernet2(mac(2), mac(1))
-        .ipv4([10, subnet, 0, 2], to.octets(), ttl)
-        .udp(40_000, port);
+    let builder =
+        PacketBuilder::ethernet2(mac(2), mac(1)).ipv4(from, to.octets(), ttl).udp(40_000, port);
     let mut frame = Vec::new();
     builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
     frame
