@@ -12,7 +12,7 @@ use crate::packet::{ipv4, ipv6};
 use crate::table::{Adjacency, AdjacencyKind};
 
 use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
-use super::{Packet, Tables, route};
+use super::{Packet, Tables, options4, route};
 
 /// Forward a packet whose route has been looked up.
 pub(super) fn egress(
@@ -105,7 +105,13 @@ fn send(
         IpAddr::V6(_) => ipv6::decrement_hop_limit(header),
     };
     debug_assert!(left.is_some(), "may_leave() has looked");
-    match (address_to(frame, leaf, adjacency, tables), leaving) {
+    let verdict = address_to(frame, leaf, adjacency, tables);
+    if packet.stamp.is_some()
+        && let Verdict::Transmit(port) = verdict
+    {
+        options4::fill(frame, packet, port, tables);
+    }
+    match (verdict, leaving) {
         (Verdict::Transmit(port), Leaving::InPieces) => {
             Verdict::Fragment { port, mtu: adjacency.mtu }
         }
@@ -167,6 +173,7 @@ fn directed_broadcast(
     if written.and(ipv4::decrement_ttl(&mut bytes[ethernet::HEADER..])).is_none() {
         return Verdict::Drop(DropReason::Internal);
     }
+    options4::fill(frame, packet, to.port, tables);
     if whole {
         Verdict::Transmit(to.port)
     } else {
@@ -210,10 +217,7 @@ pub(super) fn egress_port(peer: IpAddr, tables: &Tables) -> Option<PortId> {
 
 /// The addresses of an error's two ends, for IPv4.
 pub(super) fn error_source4(peer: Ipv4Addr, tables: &Tables) -> Option<Ipv4Addr> {
-    let port = egress_port(IpAddr::V4(peer), tables)?;
-    let interface = tables.snapshot.interface(port)?;
-    let any = || tables.snapshot.present().find_map(|other| other.source4(peer));
-    interface.source4(peer).or_else(any)
+    tables.snapshot.source4(egress_port(IpAddr::V4(peer), tables)?, peer)
 }
 
 /// The same for IPv6.
