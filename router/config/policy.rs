@@ -3,9 +3,16 @@
 #![forbid(unsafe_code)]
 
 use super::section::{Keys, Section};
-use crate::table::policy::{ErrorSource, Policy, PortPolicy, SourceValidation};
+use crate::table::policy::{ErrorSource, OptionPolicy, Policy, PortPolicy, SourceValidation};
 
-pub(super) const KEYS: Keys = &["class_e", "link_local4", "icmp_error_source", "tiny_fragments"];
+pub(super) const KEYS: Keys = &[
+    "class_e",
+    "link_local4",
+    "icmp_error_source",
+    "tiny_fragments",
+    "ipv4_options",
+    "hop_by_hop",
+];
 
 const ERROR_SOURCES: &[(&str, ErrorSource)] =
     &[("egress", ErrorSource::Egress), ("ingress", ErrorSource::Ingress)];
@@ -19,7 +26,14 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
             .choice("icmp_error_source", ERROR_SOURCES)
             .unwrap_or(default.icmp_error_source),
         tiny_fragments: section.boolean("tiny_fragments").unwrap_or(default.tiny_fragments),
+        ipv4_options: options(section, "ipv4_options").unwrap_or(default.ipv4_options),
+        hop_by_hop: options(section, "hop_by_hop").unwrap_or(default.hop_by_hop),
     }
+}
+
+fn options(section: &mut Section<'_, '_>, key: &str) -> Option<OptionPolicy> {
+    use OptionPolicy::{Drop, Ignore, Process};
+    section.choice(key, &[("process", Process), ("ignore", Ignore), ("drop", Drop)])
 }
 
 /// What a `[[port]]` says of it.

@@ -13,7 +13,7 @@ use crate::table::policy::ErrorSource;
 use crate::table::{Adjacency, AdjacencyKind};
 
 use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
-use super::{Packet, Tables, route};
+use super::{Packet, Tables, options4, route};
 
 /// Forward a packet whose route has been looked up.
 pub(super) fn egress(
@@ -106,7 +106,13 @@ fn send(
         IpAddr::V6(_) => ipv6::decrement_hop_limit(header),
     };
     debug_assert!(left.is_some(), "may_leave() has looked");
-    match (address_to(frame, leaf, adjacency, tables), leaving) {
+    let verdict = address_to(frame, leaf, adjacency, tables);
+    if packet.stamp.is_some()
+        && let Verdict::Transmit(port) = verdict
+    {
+        options4::fill(frame, packet, port, tables);
+    }
+    match (verdict, leaving) {
         (Verdict::Transmit(port), Leaving::InPieces) => {
             Verdict::Fragment { port, mtu: adjacency.mtu }
         }
@@ -186,6 +192,7 @@ fn directed_broadcast(
     if written.and(ipv4::decrement_ttl(&mut bytes[ethernet::HEADER..])).is_none() {
         return Verdict::Drop(DropReason::Internal);
     }
+    options4::fill(frame, packet, to.port, tables);
     if whole {
         Verdict::Transmit(to.port)
     } else {
@@ -245,8 +252,7 @@ pub(super) fn error_source4(
     tables: &Tables,
 ) -> Option<Ipv4Addr> {
     let port = speaking_port(peer.into(), arrived_by, tables)?;
-    let own = tables.snapshot.interface(port)?.source4(peer);
-    own.or_else(|| tables.snapshot.present().find_map(|other| other.source4(peer)))
+    tables.snapshot.source4(port, peer)
 }
 
 /// The same for IPv6: to a link-local peer with the address of the link, to any other with one

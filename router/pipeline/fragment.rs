@@ -3,6 +3,7 @@
 
 use crate::frame::{Frame, Pool};
 use crate::id::PortId;
+use crate::packet::ipv4_options::{Walk, kind};
 use crate::packet::{ethernet, ipv4, transport};
 
 use super::Outbox;
@@ -127,19 +128,10 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 /// no-operation takes its place, so that the header keeps its length.
 fn keep_copied_options(options: &mut [u8]) {
     const COPIED: u8 = 0x80;
-    const END: u8 = 0;
-    const NO_OPERATION: u8 = 1;
-    let mut at = 0;
-    while let Some(&kind) = options.get(at) {
-        let length = match kind {
-            END => return,
-            NO_OPERATION => 1,
-            _ => options.get(at + 1).map_or(0, |&length| usize::from(length)),
-        };
-        let Some(option) = options.get_mut(at..at + length).filter(|_| length > 0) else { return };
-        if kind & COPIED == 0 {
-            option.fill(NO_OPERATION);
+    let mut walk = Walk::default();
+    while let Ok(Some(place)) = walk.step(options) {
+        if place.kind & COPIED == 0 {
+            options[place.start..place.end].fill(kind::NO_OPERATION);
         }
-        at += length;
     }
 }

@@ -115,6 +115,10 @@ fn error4(refusal: Refusal) -> icmpv4::Error {
         Refusal::HostUnreachable | Refusal::BeyondScope => Error::Unreachable(Unreachable::Host),
         Refusal::Prohibited => Error::Unreachable(Unreachable::CommunicationProhibited),
         Refusal::TooBig { mtu } => Error::FragmentationNeeded { mtu },
+        Refusal::ParameterProblem { pointer, .. } => {
+            let [_, pointer] = pointer.to_be_bytes(); // a header has at most 60 octets
+            Error::ParameterProblem { pointer }
+        }
     }
 }
 
@@ -165,6 +169,9 @@ fn error6(refusal: Refusal) -> icmpv6::Error {
         Refusal::Prohibited => Error::Unreachable(Unreachable::Prohibited),
         Refusal::BeyondScope => Error::Unreachable(Unreachable::BeyondScope),
         Refusal::TooBig { mtu } => Error::PacketTooBig { mtu: u32::from(mtu) },
+        Refusal::ParameterProblem { pointer, code, .. } => {
+            Error::ParameterProblem { code, pointer: u32::from(pointer) }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::table::interface::Interface;
 
 use super::link::{Arrival, Audience};
 use super::verdict::{DropReason, Step, Verdict};
-use super::{Packet, Tables, source};
+use super::{Local, Packet, Tables, options4, source};
 
 /// Check an IPv4 packet as far as that needs no route; what is for a group or for all ends here.
 pub(super) fn accept(
@@ -20,17 +20,20 @@ pub(super) fn accept(
     interface: &Interface,
     arrival: Arrival,
     tables: &Tables,
+    local: &Local,
 ) -> Step<Packet> {
     let view = match ipv4::View::new(&frame.bytes()[ethernet::HEADER..]) {
         Ok(view) => view,
         Err(fault) => return Break(Verdict::Drop(reason(fault))),
     };
     let (source, destination, total) = (view.source(), view.destination(), view.total_len());
+    let has_options = view.header_len() > ipv4::HEADER;
     let packet = Packet {
         destination: IpAddr::V4(destination),
         hops_left: view.ttl(),
         may_fragment: !view.dont_fragment(),
         scope_ends: false,
+        stamp: None,
     };
     if is_tiny_fragment(&view) && !tables.snapshot.policy.tiny_fragments {
         return Break(Verdict::Drop(DropReason::TinyFragment));
@@ -60,6 +63,9 @@ pub(super) fn accept(
         return Break(Verdict::Drop(DropReason::SourceMartian));
     }
     note_unfinished(frame, interface);
+    if has_options {
+        return Continue(Packet { stamp: options4::accept(frame, tables, local)?, ..packet });
+    }
     Continue(packet)
 }
 

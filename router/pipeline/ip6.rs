@@ -12,7 +12,7 @@ use crate::table::interface::Interface;
 use super::ip4::note_unfinished;
 use super::link::{Arrival, Audience};
 use super::verdict::{DropReason, Step, Verdict};
-use super::{Local, Packet, Tables, neighbour, source};
+use super::{Local, Packet, Tables, hop_by_hop, neighbour, source};
 
 /// Check an IPv6 packet as far as that needs no route; what is for a group or for this link's own
 /// address ends here, neighbour discovery included.
@@ -30,11 +30,13 @@ pub(super) fn accept(
     // Whoever has our address speaks from it, too: his discovery is not dropped unheard.
     let for_this_link = destination.is_multicast() || interface.has6(destination);
     let discovery = for_this_link && is_discovery(&view);
+    let has_options = view.next_header() == protocol::HOP_BY_HOP;
     let packet = Packet {
         destination: IpAddr::V6(destination),
         hops_left: view.hop_limit(),
         may_fragment: false,
         scope_ends: ipv6::is_link_local(source),
+        stamp: None,
     };
     if total > usize::from(interface.mtu) {
         return Break(Verdict::Drop(DropReason::FrameTooLong));
@@ -63,6 +65,9 @@ pub(super) fn accept(
     }
     if source.is_unspecified() {
         return Break(Verdict::Drop(DropReason::SourceMartian));
+    }
+    if has_options {
+        hop_by_hop::accept(frame, tables)?;
     }
     Continue(packet)
 }

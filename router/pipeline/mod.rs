@@ -10,12 +10,14 @@ pub mod budget;
 pub mod counters;
 mod forward;
 mod fragment;
+mod hop_by_hop;
 mod icmp;
 mod ip4;
 mod ip6;
 pub mod kernel;
 mod link;
 mod neighbour;
+mod options4;
 mod outbox;
 pub mod police;
 mod redirect;
@@ -26,6 +28,7 @@ pub mod verdict;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -63,6 +66,8 @@ pub struct Tables<'a> {
 pub struct Local<'a> {
     /// The time of this round.
     pub now: Nanos,
+    /// UTC at [`Nanos::ZERO`], since the Unix epoch: IPv4 options may ask for it.
+    pub utc_at_start: Duration,
     /// What this worker counts.
     pub counters: &'a WorkerCounters,
     /// The budget of ICMP and ICMPv6 errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
@@ -79,6 +84,13 @@ pub struct Local<'a> {
 pub const REPORTS_MAX: usize = 256;
 
 impl Local<'_> {
+    /// Milliseconds since midnight UT.
+    fn time_of_day(&self) -> u32 {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        let milliseconds = (self.utc_at_start + self.now.since(Nanos::ZERO)).as_millis();
+        u32::try_from(milliseconds % u128::from(DAY)).unwrap_or_default()
+    }
+
     fn report(&mut self, report: Report) {
         if self.reports.try_push(report).is_err() {
             self.counters.mail_lost.add(1);
@@ -96,6 +108,9 @@ struct Packet {
     may_fragment: bool,
     /// Its source address is nobody's beyond its link (RFC 4007).
     scope_ends: bool,
+    /// It has IPv4 options to be filled in when it leaves, and this is the time to write there, in
+    /// milliseconds since midnight UT.
+    stamp: Option<u32>,
 }
 
 /// A packet's way through the router.
@@ -109,7 +124,7 @@ pub fn journey(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<In
 fn ingress(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<Packet> {
     let (interface, arrival) = link::accept(frame, tables)?;
     match arrival.ether_type {
-        ether_type::IPV4 => ip4::accept(frame, interface, arrival, tables),
+        ether_type::IPV4 => ip4::accept(frame, interface, arrival, tables, local),
         ether_type::IPV6 => ip6::accept(frame, interface, arrival, tables, local),
         ether_type::ARP => neighbour::arp(frame, interface, tables, local),
         ether_type::VLAN | ether_type::QINQ => Break(Verdict::Drop(DropReason::VlanUnknown)),

@@ -66,27 +66,13 @@ fn due(frame: &Frame, better: IpAddr, interface: &Interface) -> Option<Redirect>
     }
 }
 
-/// RFC 1812 5.2.7.2: the sender is in the next hop's subnet, and did not lay down the way itself.
+/// RFC 1812 5.2.7.2: the sender is in the next hop's subnet. Source-routed packets do not get here.
 fn due4(packet: &ipv4::View, gateway: Ipv4Addr, interface: &Interface) -> Option<Redirect> {
     let to = packet.source();
     let shared = |net: &&Ipv4Net| net.contains(&to) && net.contains(&gateway);
     let from = interface.addresses4.iter().find(shared)?.addr();
-    let due = to != gateway && may_answer4(packet) && !is_source_routed(packet.options());
+    let due = to != gateway && may_answer4(packet);
     due.then_some(Redirect::V4 { from, to, gateway })
-}
-
-/// RFC 791 3.1: loose (131) or strict (137) source route.
-fn is_source_routed(mut options: &[u8]) -> bool {
-    loop {
-        let length = match *options {
-            [] | [0, ..] => return false,
-            [131 | 137, ..] => return true,
-            [1, ..] => 1,
-            [_, length, ..] if length >= 2 => usize::from(length),
-            _ => return false,
-        };
-        options = options.get(length..).unwrap_or_default();
-    }
 }
 
 /// RFC 4861 8.2: the sender is a neighbour. A router is named by its link-local address; if the
@@ -122,23 +108,6 @@ impl Redirect {
                 ipv6::Header { hop_limit: HOP_LIMIT, ..ip }.write(header)?;
                 redirect::write(message, from, to, better, destination).map(drop)
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn source_routes_are_found_behind_other_options() {
-        for routed in [&[131, 3, 4, 0][..], &[1, 137, 3, 4], &[7, 3, 4, 131, 3, 4]] {
-            assert!(is_source_routed(routed));
-        }
-        for not in
-            [&[][..], &[0, 131, 3, 4], &[148, 4, 0, 0], &[7, 4, 131, 137], &[7], &[7, 0, 131]]
-        {
-            assert!(!is_source_routed(not));
         }
     }
 }

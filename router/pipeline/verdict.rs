@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use crate::id::{NextHopId, PortId};
+use crate::packet::icmpv6;
 
 /// What becomes of a frame. Each frame gets exactly one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +73,15 @@ pub enum Refusal {
     },
     /// A source address whose scope ends at this link (RFC 4443 3.1, code 2; IPv6 only).
     BeyondScope,
+    /// An option that cannot be processed: parameter problem (RFC 1812 4.3.3.5, RFC 4443 3.4).
+    ParameterProblem {
+        /// Where it is wrong, in octets from the start of the IP header.
+        pointer: u16,
+        /// What is wrong there; ICMP for IPv4 does not tell.
+        code: icmpv6::ParameterProblem,
+        /// Under which name the packet is counted.
+        reason: DropReason,
+    },
 }
 
 impl Refusal {
@@ -84,6 +94,7 @@ impl Refusal {
             Self::Prohibited => DropReason::Prohibited,
             Self::TooBig { .. } => DropReason::TooBig,
             Self::BeyondScope => DropReason::BeyondScope,
+            Self::ParameterProblem { reason, .. } => reason,
         }
     }
 }
@@ -190,6 +201,24 @@ drop_reasons! {
     DirectedBroadcast "directed_broadcast"
         "Addressed to the broadcast address of another subnet (RFC 2644: not forwarded)."
         "Nothing: forwarding these makes the router an amplifier."
+    Ipv4Options "ipv4_options"
+        "The packet carries IPv4 options."
+        "That is what [policy] ipv4_options asks for."
+    Ipv4OptionMalformed "ipv4_option_malformed"
+        "An IPv4 option contradicts itself or its header (RFC 791 3.1); the sender was told."
+        "The sender is broken, or tries what routers do."
+    SourceRoute "source_route"
+        "The sender wants to choose the packet's way itself (RFC 791 3.1, RFC 7126 4.3 and 4.4)."
+        "Nothing: source routes are for getting round filters."
+    HopByHop "hop_by_hop"
+        "The packet carries IPv6 hop-by-hop options."
+        "That is what [policy] hop_by_hop asks for."
+    HopByHopMalformed "hop_by_hop_malformed"
+        "Hop-by-hop options that are cut short, contradict themselves or are too many (RFC 8200 4.2, RFC 8504 5.3)."
+        "The sender is broken, or tries what routers do."
+    HopByHopUnknown "hop_by_hop_unknown"
+        "A hop-by-hop option that is not known here and forbids to pass it on (RFC 8200 4.2)."
+        "If its use is legitimate: [policy] hop_by_hop = \"ignore\"."
     NdpInvalid "ndp_invalid"
         "A neighbour discovery message that fails the checks of RFC 4861 6.1 and 7.1."
         "Somebody off the link forges it, or the sender is broken."

@@ -139,6 +139,13 @@ impl Snapshot {
         self.interfaces.iter().flatten()
     }
 
+    /// The IPv4 address to speak with to `peer` by `port`: one of the port's, or any of the router's
+    /// if it has none (RFC 1812 4.3.2.4); nothing if the port is not there.
+    pub fn source4(&self, port: PortId, peer: Ipv4Addr) -> Option<Ipv4Addr> {
+        let any = || self.present().find_map(|other| other.source4(peer));
+        self.interface(port)?.source4(peer).or_else(any)
+    }
+
     /// Whether `address` is one of this router's.
     #[inline]
     pub fn is_own4(&self, address: Ipv4Addr) -> bool {

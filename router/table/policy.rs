@@ -9,6 +9,11 @@ pub struct Policy {
     pub class_e: bool,
     /// Whether 169.254.0.0/16 is forwarded: Linux does it, RFC 3927 7 forbids it, and so do we.
     pub link_local4: bool,
+    /// What is done with IPv4 options of packets that are not for the router: Linux processes them,
+    /// and RFC 1812 5.3.13 wants it. Source-routed packets are always dropped (RFC 7126 4.3, 4.4).
+    pub ipv4_options: OptionPolicy,
+    /// The same for IPv6 hop-by-hop options: Linux processes them, RFC 8200 4.3 leaves it open.
+    pub hop_by_hop: OptionPolicy,
     /// Whether a TCP fragment may pass that begins behind the ports, and could change the flags that
     /// a filter has judged by the first one. Linux lets it, RFC 3128 would have filters drop it.
     pub tiny_fragments: bool,
@@ -25,6 +30,17 @@ pub enum ErrorSource {
     Ingress,
 }
 
+/// What is done with options that are meant for every router on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OptionPolicy {
+    /// What they ask for.
+    Process,
+    /// Nothing: the packet goes on with its options as they are.
+    Ignore,
+    /// The packet is dropped.
+    Drop,
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -32,6 +48,8 @@ impl Default for Policy {
             link_local4: false,
             tiny_fragments: true,
             icmp_error_source: ErrorSource::Egress,
+            ipv4_options: OptionPolicy::Process,
+            hop_by_hop: OptionPolicy::Process,
         }
     }
 }

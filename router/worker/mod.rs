@@ -16,7 +16,7 @@ pub use mailbox::{Attachment, Command, Egress, Mail, Mailbox, SEND_MAX, SmallFra
 pub use pace::Poll;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
@@ -100,6 +100,7 @@ impl<'w> Worker<'w> {
     fn new(setup: &'w Setup, pool: Pool<'w>) -> Self {
         let local = Local {
             now: Nanos::ZERO,
+            utc_at_start: utc_at(setup.start),
             counters: &setup.counters,
             icmp_errors: setup.icmp_errors.clone(),
             policers: &setup.policers,
@@ -202,6 +203,7 @@ impl<'w> Worker<'w> {
             obeyed += 1;
         }
         if self.pace.tick_is_due(self.local.now) {
+            self.local.utc_at_start = utc_at(self.setup.start); // somebody may have set the clock
             self.expire();
             self.ask_kernel();
         }
@@ -391,6 +393,12 @@ impl<'w> Worker<'w> {
         self.out.to_hold().drain(..).for_each(|(_, frame)| self.pool.give(frame));
         self.held.take_expired(Nanos::MAX, |frame| self.pool.give(frame));
     }
+}
+
+/// UTC at `start`, since the Unix epoch, by the clock as it is set now.
+fn utc_at(start: Instant) -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(start.elapsed())
 }
 
 /// Send a frame that did not come in by a port of this worker.

@@ -1,6 +1,7 @@
 //! Runs a case through the pipeline, in memory.
 
 use std::ops::ControlFlow::Break;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -22,6 +23,8 @@ use crate::router::Router;
 /// Chunks of the UMEM: enough for a batch and its fragments.
 const CHUNKS: u32 = 1024;
 const CHUNK_SIZE: u16 = 2048;
+/// What timestamp options are filled with: 12:00 UT, 0x02932e00 milliseconds after midnight.
+const NOON: Duration = Duration::from_hours(12);
 
 /// How frames from the wire are taken through the pipeline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +54,7 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
         out: Outbox::new(case.config.ports.len()),
         local: Local {
             now: Nanos::ZERO,
+            utc_at_start: NOON,
             counters: &counters,
             policers: &policers,
             icmp_errors: ErrorBudget::new(limits, case.config.ports.len()),
