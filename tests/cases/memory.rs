@@ -5,10 +5,10 @@ use std::ops::ControlFlow::Break;
 use arrayvec::ArrayVec;
 
 use xrouter::config::Config;
+use xrouter::control::workers::error_budget;
 use xrouter::frame::{Area, Frame, Pool};
 use xrouter::packet::ethernet::MacAddress;
 use xrouter::packet::text::{Direction, format_frame};
-use xrouter::pipeline::budget::{ErrorBudget, Limits};
 use xrouter::pipeline::counters::{Counter, PortCounters, WorkerCounters};
 use xrouter::pipeline::report::{Report, Said};
 use xrouter::pipeline::verdict::DropReason;
@@ -35,13 +35,6 @@ pub enum Way {
 pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
     let mut area = Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory");
     let counters = WorkerCounters::new();
-    let section = &case.config.router;
-    let limits = Limits {
-        per_s: section.icmp_errors_per_s.into(),
-        burst: section.icmp_errors_burst.into(),
-        per_host_per_s: section.icmp_errors_per_host_per_s.into(),
-        per_host_burst: section.icmp_errors_per_host_burst.into(),
-    };
     let mut engine = Engine {
         router,
         config: &case.config,
@@ -50,7 +43,7 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
         local: Local {
             now: Nanos::ZERO,
             counters: &counters,
-            icmp_errors: ErrorBudget::new(limits, case.config.ports.len()),
+            icmp_errors: error_budget(&case.config, 1),
             ip_id: 0,
             reports: ArrayVec::new(),
         },
