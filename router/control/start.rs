@@ -23,7 +23,7 @@ use super::netlink::{Netlink, NetlinkError};
 use super::port::Port;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
-use super::workers::Handle;
+use super::workers::{Handle, error_budget};
 use crate::config::{self, Config, RouteAction};
 use crate::frame::Area;
 use crate::id::PortId;
@@ -31,7 +31,6 @@ use crate::io::device::{Device, DeviceError};
 use crate::io::event::Bell;
 use crate::io::tap::{Tap, TapError};
 use crate::io::xdp::{SharedMaps, SharedOctets};
-use crate::pipeline::budget::{ErrorBudget, Limits as ErrorLimits};
 use crate::pipeline::counters::WorkerCounters;
 use crate::table::interface::Snapshot;
 use crate::table::police::{self, Policers};
@@ -425,7 +424,7 @@ fn start_workers(
     shared: &Shared,
 ) -> Result<Vec<Handle>, StartError> {
     let chunk_size = chunk_size(config, devices);
-    let icmp_errors = ErrorBudget::new(error_limits(config, cores.len()), config.ports.len());
+    let icmp_errors = error_budget(config, cores.len());
     let start = |(number, &core): (usize, &usize)| {
         let frames = config.router.frames.unwrap_or_else(|| default_frames(config, devices, cores));
         let area = Area::new(frames, chunk_size, config.router.huge_pages).map_err(system(
@@ -464,18 +463,6 @@ fn police_limits(config: &Config) -> police::Limits {
     limits.management_ports.extend(config.api.listen.iter().map(SocketAddr::port));
     limits.management_ports.sort_unstable();
     limits
-}
-
-/// One worker's share of the ICMP errors. The rate of all is divided. A burst is not, nor what one
-/// host gets: its packets may all come to one worker.
-fn error_limits(config: &Config, workers: usize) -> ErrorLimits {
-    let router = &config.router;
-    ErrorLimits {
-        per_s: (u64::from(router.icmp_errors_per_s) / workers as u64).max(1),
-        burst: router.icmp_errors_burst.into(),
-        per_host_per_s: router.icmp_errors_per_host_per_s.into(),
-        per_host_burst: router.icmp_errors_per_host_burst.into(),
-    }
 }
 
 /// 2048 octets hold what Ethernet usually carries; a longer MTU needs 4096.

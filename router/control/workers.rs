@@ -5,9 +5,24 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::config::Config;
 use crate::frame::{Area, Registration};
+use crate::pipeline::budget::{ErrorBudget, Limits};
 use crate::pipeline::counters::WorkerCounters;
 use crate::worker::{self, Command, Handover, Mailbox, Setup};
+
+/// The ICMP errors of one of so many workers. The rate of all is divided. A burst is not, nor what
+/// one host gets: its packets may all come to one worker.
+pub fn error_budget(config: &Config, workers: usize) -> ErrorBudget {
+    let router = &config.router;
+    let limits = Limits {
+        per_s: (u64::from(router.icmp_errors_per_s) / workers as u64).max(1),
+        burst: router.icmp_errors_burst.into(),
+        per_host_per_s: router.icmp_errors_per_host_per_s.into(),
+        per_host_burst: router.icmp_errors_per_host_burst.into(),
+    };
+    ErrorBudget::new(limits, config.ports.len())
+}
 
 /// One worker.
 #[derive(Debug)]

@@ -6,10 +6,9 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use xrouter::config::Config;
+use xrouter::control::workers::error_budget;
 use xrouter::frame::{Area, Frame, Pool};
 use xrouter::packet::ethernet::MacAddress;
-
-use xrouter::pipeline::budget::{ErrorBudget, Limits};
 use xrouter::pipeline::counters::{Counter, PortCounters, WorkerCounters};
 use xrouter::pipeline::report::{Report, Said};
 use xrouter::pipeline::verdict::DropReason;
@@ -39,14 +38,7 @@ pub enum Way {
 pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
     let mut area = Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory");
     let counters = WorkerCounters::new();
-    let section = &case.config.router;
     let policers = Policers::new(case.config.police.clone(), case.config.ports.len());
-    let limits = Limits {
-        per_s: section.icmp_errors_per_s.into(),
-        burst: section.icmp_errors_burst.into(),
-        per_host_per_s: section.icmp_errors_per_host_per_s.into(),
-        per_host_burst: section.icmp_errors_per_host_burst.into(),
-    };
     let mut engine = Engine {
         router,
         config: &case.config,
@@ -57,7 +49,7 @@ pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
             utc_at_start: NOON,
             counters: &counters,
             policers: &policers,
-            icmp_errors: ErrorBudget::new(limits, case.config.ports.len()),
+            icmp_errors: error_budget(&case.config, 1),
             ip_id: 0,
             reports: ArrayVec::new(),
         },
