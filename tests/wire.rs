@@ -11,7 +11,7 @@ mod net;
 mod veth;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use case::{CONTROL, Case, ONLY_IN_MEMORY, Outcome};
 use net::wire::{Wire, collect};
@@ -38,6 +38,7 @@ fn every_case_goes_over_veth_as_in_memory() {
     let net = Topology::lan_wan();
     let cables = Cables::plug(&net, ports);
     let update = std::env::var_os("UPDATE_CASES").is_some();
+    let start = Instant::now();
     let failures: Vec<_> =
         cases.iter().filter_map(|(path, case)| check(&cables, path, case, update).err()).collect();
     let number = cases.len();
@@ -47,7 +48,7 @@ fn every_case_goes_over_veth_as_in_memory() {
         failures.concat(),
         failures.len()
     );
-    println!("{number} cases over veth");
+    println!("{number} cases over veth in {:.0?}", start.elapsed());
 }
 
 /// Run one case; what is wrong is the error.

@@ -135,3 +135,43 @@ fn keep_copied_options(options: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Area;
+    use crate::packet::text::parse_line;
+    use crate::pipeline::counters::WorkerCounters;
+
+    /// Lengths of what leaves, and how many datagrams were dropped as too big.
+    fn split_over(mtu: u16) -> (Vec<usize>, u64) {
+        let options = "01".repeat(40);
+        let line = format!(
+            "wan > eth 02:00:00:00:02:01 > 02:00:00:00:02:02 \
+             / ip 10.1.0.2 > 10.2.0.2 opt {options} / data 20"
+        );
+        let (_, _, octets) = parse_line(&line).unwrap();
+        let mut area = Area::new(16, 2048, false).unwrap();
+        let mut pool = Pool::new(&mut area);
+        let port = PortId::new(0).unwrap();
+        let (counters, mut out) = (WorkerCounters::new(), Outbox::new(1));
+        let counters = counters.port(port);
+        let frame = pool.copy_of(&octets, port).unwrap();
+        split(frame, port, mtu, counters, &mut pool, &mut out);
+        let sent: Vec<_> = out.to_transmit(port).drain(..).collect();
+        let lengths = sent.iter().map(Frame::len).collect();
+        sent.into_iter().for_each(|frame| pool.give(frame));
+        assert_eq!(pool.free(), pool.total());
+        (lengths, counters.dropped[DropReason::TooBig.index()].get())
+    }
+
+    /// RFC 791 3.2: every link carries 68 octets, the longest header and the shortest piece.
+    #[test]
+    fn the_longest_header_leaves_room_for_eight_octets_or_none() {
+        let frame = ethernet::HEADER + 60;
+        assert_eq!(split_over(68), (vec![frame + 8, frame + 8, frame + 4], 0));
+        assert_eq!(split_over(67), (vec![], 1));
+        assert_eq!(split_over(60), (vec![], 1));
+        assert_eq!(split_over(20), (vec![], 1));
+    }
+}

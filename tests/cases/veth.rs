@@ -3,7 +3,6 @@
 //! The other ends of the cables send what hosts send and hear what leaves. At the taps a packet
 //! socket takes the place of the kernel's stack, which hears and says nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -58,11 +57,9 @@ impl<'n> Cables<'n> {
         // What the router of the case before has said after all.
         self.hosts.iter().for_each(|host| drop(host.heard()));
         let router = Router::start(self.net, &self.config(case, folder));
-        let taps = case.config.ports.iter().map(|port| {
-            self.silence(&port.name);
-            Wire::open(&self.net.router, &port.name)
-        });
-        let taps: Vec<_> = taps.collect();
+        let names: Vec<_> = case.config.ports.iter().map(|port| port.name.as_str()).collect();
+        self.silence(&names);
+        let taps: Vec<_> = names.iter().map(|name| Wire::open(&self.net.router, name)).collect();
         let hosts = &self.hosts[..taps.len()];
         let run = Run { case, router, hosts, taps };
         run.settle();
@@ -84,15 +81,17 @@ impl<'n> Cables<'n> {
         Config::of(config, &self.net.directory)
     }
 
-    /// The kernel's stack hears nothing of what the router writes to a tap, and nothing of what it
+    /// The kernel's stack hears nothing of what the router writes to the taps, and nothing of what it
     /// says itself gets out. Packet sockets hear before this filter, and send past it.
-    fn silence(&self, tap: &str) {
-        let filter = |way| {
-            format!("tc filter add dev {tap} {way} bpf direct-action object-file {SILENCE}.o")
-        };
-        let (in_, out) = (filter("ingress"), filter("egress"));
-        let directory = self.net.directory.display();
-        let line = format!("cd {directory} && tc qdisc add dev {tap} clsact && {in_} && {out}");
+    fn silence(&self, taps: &[&str]) {
+        let filter = format!("bpf direct-action object-file {SILENCE}.o");
+        let line = format!(
+            "cd {} && for tap in {}; do tc qdisc add dev $tap clsact && \
+             tc filter add dev $tap ingress {filter} && \
+             tc filter add dev $tap egress {filter} || exit; done",
+            self.net.directory.display(),
+            taps.join(" "),
+        );
         self.net.router.run(&line).succeeds();
     }
 }
@@ -203,7 +202,6 @@ impl Run<'_> {
     }
 
     fn run(self) -> Result<Outcome, String> {
-        let before = self.dropped();
         let same_way = |a: &Input, b: &Input| (a.from, a.port) == (b.from, b.port);
         for input in self.case.input.chunk_by(same_way) {
             self.send(input)?;
@@ -212,22 +210,21 @@ impl Run<'_> {
         if !holds_within(LIMIT, || Books::read(&self.router).are_closed()) {
             return Err("the ledger does not close\n".into());
         }
-        let dropped = self.dropped().into_iter().filter_map(|(name, count)| {
-            let more = count - before.get(&name).copied().unwrap_or_default();
-            (more > 0).then(|| format!("{name} {more}"))
-        });
-        Ok(Outcome::new(out, dropped.collect(), &self.case.config))
+        Ok(Outcome::new(out, self.dropped(), &self.case.config))
     }
 
-    /// What was dropped and what was left to the kernel since the start, by port and reason.
-    fn dropped(&self) -> BTreeMap<String, u64> {
+    /// What was dropped and what was left to the kernel since the router was started.
+    fn dropped(&self) -> Vec<String> {
         let books = Books::read(&self.router);
-        let ports = self.case.config.ports.iter().map(|port| &port.name);
-        let passed = ports.map(|port| (format!("{port} {PASSED}"), books.of(port, PASSED)));
+        let ports = self.case.config.ports.iter().map(|port| port.name.as_str());
+        let passed = ports.filter_map(|port| match books.of(port, PASSED) {
+            0 => None,
+            count => Some(format!("{port} {PASSED} {count}")),
+        });
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let dropped = self.router.show("drops").into_iter().map(|row| {
-            let count = row["packets"].as_u64().expect("a number");
-            (format!("{} {}", text(&row, "port"), text(&row, "reason")), count)
+            let (port, reason) = (text(&row, "port"), text(&row, "reason"));
+            format!("{port} {reason} {}", row["packets"])
         });
         passed.chain(dropped).collect()
     }
