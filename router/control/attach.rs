@@ -12,11 +12,12 @@ use super::port::{Card, Port};
 use super::speak;
 use crate::config::{PortMode, RouterSection};
 use crate::id::PortId;
-use crate::io::device::{Device, DeviceError};
+use crate::io::device::{self, Device, DeviceError};
+use crate::io::tap;
 use crate::io::xdp::{Attached, Mode, Program, XdpError};
 use crate::io::xsk::{Bind, BindMode, BusyPoll, Socket, XskError};
 use crate::table::interface::Snapshot;
-use crate::worker::{Attachment, Command, Egress};
+use crate::worker::{Attachment, Command, Handover};
 
 /// Queues of a card that can be used: the XDP program's map of sockets has that many places.
 const QUEUES_MAX: usize = 64;
@@ -62,14 +63,18 @@ pub enum AttachError {
     },
     /// The card has more queues than can be used, and packets of the others would be missed.
     #[error(
-        "{device}: {queues} queues, of which {most} can be used; \
-             `ethtool -L {device} combined {most}`"
+        "{device}: {queues} queues ({added} of them added by the driver for XDP), of which {most} \
+             can be used; `ethtool -L {device} combined {}`, or the port's key `queues`: at most \
+             {QUEUES_MAX}",
+        most.saturating_sub(*added).max(1)
     )]
     Queues {
         /// The device.
         device: String,
         /// Its queues.
         queues: usize,
+        /// How many of them came with the XDP program.
+        added: usize,
         /// Those that can be used.
         most: usize,
     },
@@ -104,6 +109,7 @@ impl Router {
             mtu,
             running: device.running,
             queues: sockets.len(),
+            senders: senders(&sockets, device.queues.transmit),
             mode,
             why,
             tx_metadata: sockets.iter().all(|(_, socket)| socket.tx_metadata()),
@@ -171,13 +177,14 @@ impl Router {
         device: &Device,
     ) -> Result<(Program, Vec<(usize, Socket)>), AttachError> {
         let port = &self.ports[id.index()];
-        let queues = queues_of(port, device)?;
         let mut program = Program::load(device.ifindex, device.mac)?;
         let (xdp_mode, bind_modes) = modes(port.config.mode);
         program.attach(xdp_mode)?;
+        let queues = queues_of(port, device)?;
         let mut sockets = Vec::new();
         for queue in 0..queues {
-            let worker = queue % self.workers.len();
+            // A worker without a queue of the tap has none of the card either.
+            let worker = queue % port.tap_queues.len();
             let memory = &self.workers[worker].memory;
             let number = u32::try_from(queue).unwrap_or(u32::MAX);
             let bind = |mode| Bind {
@@ -204,25 +211,27 @@ impl Router {
     fn distribute(&self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
         let port = &self.ports[id.index()];
         let mut parts: Vec<Vec<Socket>> = (0..self.workers.len()).map(|_| Vec::new()).collect();
-        let owners = sockets.len().min(parts.len()).max(1);
         for (worker, socket) in sockets {
             parts[worker].push(socket);
         }
         for (number, sockets) in parts.into_iter().enumerate() {
-            let egress = if sockets.is_empty() {
-                Egress::Through(Arc::clone(&self.workers[number % owners].handover))
-            } else {
-                let queue = &port.tap_queues[number % port.tap_queues.len()];
-                let tap = queue.try_clone().map_err(|cause| AttachError::Descriptors {
-                    device: port.name().to_owned(),
-                    cause,
-                })?;
-                Egress::Own { sockets, tap }
-            };
-            let attachment = Box::new(Attachment { port: id, egress });
+            let queue = port.tap_queues.get(number).filter(|_| !sockets.is_empty());
+            let tap = queue.map(tap::Queue::try_clone).transpose();
+            let tap = tap.map_err(|cause| AttachError::Descriptors {
+                device: port.name().to_owned(),
+                cause,
+            })?;
+            let through = self.sender_for(number, port);
+            let attachment = Box::new(Attachment { port: id, sockets, tap, through });
             self.workers[number].tell(Command::Attach(attachment));
         }
         Ok(())
+    }
+
+    /// Who sends by the port for worker `number`; None: it does so itself.
+    fn sender_for(&self, number: usize, port: &Port) -> Option<Arc<Handover>> {
+        let senders = port.card.as_ref().map_or(1, |card| card.senders);
+        (number >= senders).then(|| Arc::clone(&self.workers[number % senders].handover))
     }
 
     /// Make the tap look like the card, with the port's addresses.
@@ -479,13 +488,23 @@ pub(super) fn largest_mtu(chunk_size: u16) -> u16 {
     chunk_size - crate::frame::HEADROOM - 14 - 8
 }
 
-fn queues_of(port: &Port, device: &Device) -> Result<usize, AttachError> {
-    let queues = device.queues.receive.max(1) as usize;
+/// The queues that a socket is needed for, once the program is in place: virtio_net takes as many
+/// more into use as there are processors, if it has them, and frames come in by those too.
+fn queues_of(port: &Port, before: &Device) -> Result<usize, AttachError> {
+    let queues = device::queues(&before.name)?.receive.max(1) as usize;
     let most = port.config.queues.map_or(QUEUES_MAX, usize::from).min(QUEUES_MAX);
     if queues > most {
-        return Err(AttachError::Queues { device: device.name.clone(), queues, most });
+        let added = queues.saturating_sub(before.queues.receive as usize);
+        return Err(AttachError::Queues { device: before.name.clone(), queues, added, most });
     }
     Ok(queues)
+}
+
+/// How many workers can send: the kernel sends nothing from a socket whose queue is not one of
+/// those that the device transmits by. Those that came with the program are not.
+fn senders(sockets: &[(usize, Socket)], transmit_queues: u32) -> usize {
+    let owners = sockets.iter().map(|(worker, _)| worker + 1).max().unwrap_or(1);
+    owners.min(transmit_queues.max(1) as usize)
 }
 
 /// How the program is attached, and how sockets are bound: first, and if that cannot be.

@@ -46,6 +46,8 @@ pub(super) struct Card {
     pub running: bool,
     pub program: Program,
     pub queues: usize,
+    /// Workers 0 up to this one send by queues of their own.
+    pub senders: usize,
     pub mode: &'static str,
     pub why: String,
     /// The kernel finishes checksums (AF_XDP TX metadata).
