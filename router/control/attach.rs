@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Router;
 use super::hops::Egress as HopEgress;
+use super::lacks::Lacks;
 use super::netlink::link::{Appearance, Link};
 use super::netlink::monitor::LinkEvent;
 use super::netlink::{NetlinkError, address, sysctl};
@@ -112,6 +113,7 @@ impl Router {
             senders: senders(&sockets, device.queues.transmit),
             mode,
             why,
+            lacks: Lacks::of(sockets.iter().map(|(_, socket)| socket)),
             tx_metadata: sockets.iter().all(|(_, socket)| socket.tx_metadata()),
             unfinished_checksums: mode != "zero-copy",
             groups: Vec::new(),
@@ -144,7 +146,7 @@ impl Router {
             card.mac,
             card.why,
         );
-        self.warn_of_checksums(id, &card);
+        self.say_lacks(card.lacks);
         self.ports[id.index()].card = Some(card);
         self.dress(id).await?;
         self.hops.set_egress(id, egress, &mut self.fib);
@@ -158,15 +160,11 @@ impl Router {
         Ok(())
     }
 
-    fn warn_of_checksums(&self, id: PortId, card: &Card) {
-        if card.unfinished_checksums && !card.tx_metadata {
-            let device = &self.ports[id.index()].config.device;
-            tracing::warn!(
-                "port {}: this kernel has no AF_XDP TX metadata (Linux 6.8 and later): checksums \
-                 that hosts behind a veth or tap leave open are finished by the worker, which \
-                 costs time; `ethtool -K DEVICE tx off` on the other end of {device} saves it",
-                self.ports[id.index()].name()
-            );
+    /// Once: every port lacks the same.
+    fn say_lacks(&mut self, lacks: Lacks) {
+        let text = lacks.text();
+        if !text.is_empty() && !std::mem::replace(&mut self.lacks_said, true) {
+            tracing::warn!("{text}");
         }
     }
 
@@ -524,18 +522,20 @@ fn busy_poll(router: &RouterSection) -> Option<BusyPoll> {
     })
 }
 
+/// What the generic mode costs, and the mend.
+const GENERIC: &str = "slow, and packets that a host's GSO makes are lost (`ethtool -K DEVICE gso off \
+     tso off` there)";
+
 /// What became of the wish for the best mode, and why.
 fn mode_of(program: &Program, sockets: &[(usize, Socket)]) -> (&'static str, String) {
     let zero_copy = sockets.iter().all(|(_, socket)| socket.mode() == BindMode::ZeroCopy);
     match program.attached() {
-        Some(Attached::Generic { reason: Some(reason) }) => (
-            "generic",
-            format!(
-                "the driver did not take the program: {reason}; slow, and packets that a host's \
-                 GSO makes are lost (`ethtool -K DEVICE gso off tso off` there)"
-            ),
-        ),
-        Some(Attached::Generic { reason: None }) => ("generic", "as configured".to_owned()),
+        Some(Attached::Generic { reason: Some(reason) }) => {
+            ("generic", format!("the driver did not take the program: {reason}; {GENERIC}"))
+        }
+        Some(Attached::Generic { reason: None }) => {
+            ("generic", format!("as configured; {GENERIC}"))
+        }
         _ if zero_copy => ("zero-copy", "the driver reads and writes our memory".to_owned()),
         _ => ("copy", "the driver has native XDP, but no zero-copy".to_owned()),
     }
