@@ -65,9 +65,8 @@ pub enum AttachError {
     /// The card has more queues than can be used, and packets of the others would be missed.
     #[error(
         "{device}: {queues} queues ({added} of them added by the driver for XDP), of which {most} \
-             can be used; `ethtool -L {device} combined {}`, or the port's key `queues`: at most \
-             {QUEUES_MAX}",
-        most.saturating_sub(*added).max(1)
+             can be used; {}",
+        fewer_queues(device, *most, *added)
     )]
     Queues {
         /// The device.
@@ -79,6 +78,15 @@ pub enum AttachError {
         /// Those that can be used.
         most: usize,
     },
+}
+
+/// The mend for a card with too many queues. Those that the driver adds cannot be had fewer.
+fn fewer_queues(device: &str, most: usize, added: usize) -> String {
+    let key = format!("raise the port's key `queues` (at most {QUEUES_MAX})");
+    match most.saturating_sub(added) {
+        0 => key,
+        left => format!("`ethtool -L {device} combined {left}`, or {key}"),
+    }
 }
 
 impl Router {
