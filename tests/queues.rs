@@ -79,7 +79,8 @@ fn a_worker_whose_queue_only_receives_sends_by_handing_over() {
 fn one_worker_sends(net: &Topology) {
     let router = Router::start(net, &net.config().router("workers = [0, 1]"));
     router.carries("wan", 1000, || many_flows(net));
-    let handed_over = router.row("counters", "port", "lan")["handed_over"].as_u64().unwrap_or_default();
+    let handed_over =
+        router.row("counters", "port", "lan")["handed_over"].as_u64().unwrap_or_default();
     assert!(handed_over > 100, "{handed_over} packets handed over");
     net::ledger::umem_is_whole(&router);
     net::ledger::Books::at_rest(&router).close();
