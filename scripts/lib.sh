@@ -1,4 +1,4 @@
-# What scripts/demo, scripts/test and scripts/install-tools share: output and progress. Sourced.
+# What the other scripts share: output and progress. Sourced.
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
     terminal=yes bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'

@@ -64,9 +64,23 @@ fn a_port_with_fewer_queues_than_workers_is_sent_to_by_handing_over() {
     let net = Builder::queues(Topology::builder(), 2).build();
     net.wan.run("ethtool -L eth0 rx 1 tx 1").succeeds();
     net.router.run("ethtool -L wan0 rx 1 tx 1").succeeds();
-    let router = Router::start(&net, &net.config().router("workers = [0, 1]"));
-    router.carries("wan", 1000, || many_flows(&net));
-    let handed_over = router.row("counters", "port", "lan")["handed_over"].as_u64().unwrap();
+    one_worker_sends(&net);
+}
+
+#[test]
+fn a_worker_whose_queue_only_receives_sends_by_handing_over() {
+    needs_xrouter!();
+    let net = Builder::queues(Topology::builder(), 2).build();
+    net.router.run("ethtool -L wan0 rx 2 tx 1").succeeds();
+    one_worker_sends(&net);
+}
+
+/// By the port `wan`, of two workers.
+fn one_worker_sends(net: &Topology) {
+    let router = Router::start(net, &net.config().router("workers = [0, 1]"));
+    router.carries("wan", 1000, || many_flows(net));
+    let handed_over =
+        router.row("counters", "port", "lan")["handed_over"].as_u64().unwrap_or_default();
     assert!(handed_over > 100, "{handed_over} packets handed over");
     net::ledger::umem_is_whole(&router);
     net::ledger::Books::at_rest(&router).close();

@@ -28,7 +28,7 @@ pub struct Port {
     pub addresses: Vec<IpNet>,
     /// The longest IP packet that is sent here, in octets; nothing: what the card says.
     pub mtu: Option<u16>,
-    /// Most queues of the card to use; nothing: one for each worker.
+    /// Most queues that the card may have in use; nothing: 64.
     pub queues: Option<u16>,
     /// Whether the XDP program may forward plain packets of this port: the port's own word, or
     /// else the router's.

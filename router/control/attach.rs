@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use super::Router;
 use super::hops::Egress as HopEgress;
+use super::lacks::Lacks;
 use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
 use super::netlink::{NetlinkError, sysctl};
 use super::port::{Card, Port};
 use crate::config::{PortMode, RouterSection};
 use crate::id::PortId;
-use crate::io::device::{Device, DeviceError};
+use crate::io::device::{self, Device, DeviceError};
 use crate::io::xdp::{Attached, Mode, Program, XdpError};
 use crate::io::xsk::{Bind, BindMode, BusyPoll, Socket, XskError};
 use crate::table::interface::Snapshot;
-use crate::worker::{Attachment, Command, Egress};
+use crate::worker::{Attachment, Command, Handover};
 
 /// Queues of a card that can be used: the XDP program's map of sockets has that many places.
 const QUEUES_MAX: usize = 64;
@@ -61,17 +62,29 @@ pub enum AttachError {
     },
     /// The card has more queues than can be used, and packets of the others would be missed.
     #[error(
-        "{device}: {queues} queues, of which {most} can be used; \
-             `ethtool -L {device} combined {most}`"
+        "{device}: {queues} queues ({added} of them added by the driver for XDP), of which {most} \
+             can be used; {}",
+        fewer_queues(device, *most, *added)
     )]
     Queues {
         /// The device.
         device: String,
         /// Its queues.
         queues: usize,
+        /// How many of them came with the XDP program.
+        added: usize,
         /// Those that can be used.
         most: usize,
     },
+}
+
+/// The mend for a card with too many queues. Those that the driver adds cannot be had fewer.
+fn fewer_queues(device: &str, most: usize, added: usize) -> String {
+    let key = format!("raise the port's key `queues` (at most {QUEUES_MAX})");
+    match most.saturating_sub(added) {
+        0 => key,
+        left => format!("`ethtool -L {device} combined {left}`, or {key}"),
+    }
 }
 
 impl Router {
@@ -103,8 +116,10 @@ impl Router {
             mtu,
             running: device.running,
             queues: sockets.len(),
+            senders: senders(&sockets, device.queues.transmit),
             mode,
             why,
+            lacks: Lacks::of(sockets.iter().map(|(_, socket)| socket)),
             tx_metadata: sockets.iter().all(|(_, socket)| socket.tx_metadata()),
             unfinished_checksums: mode != "zero-copy",
             groups: Vec::new(),
@@ -138,7 +153,7 @@ impl Router {
             card.mac,
             card.why,
         );
-        self.warn_of_checksums(id, &card);
+        self.say_lacks(card.lacks);
         self.ports[id.index()].card = Some(card);
         self.dress(id).await?;
         self.hops.set_egress(id, egress, &mut self.fib);
@@ -157,15 +172,11 @@ impl Router {
         Ok(())
     }
 
-    fn warn_of_checksums(&self, id: PortId, card: &Card) {
-        if card.unfinished_checksums && !card.tx_metadata {
-            let device = &self.ports[id.index()].config.device;
-            tracing::warn!(
-                "port {}: this kernel has no AF_XDP TX metadata (Linux 6.8 and later): checksums \
-                 that hosts behind a veth or tap leave open are finished by the worker, which \
-                 costs time; `ethtool -K DEVICE tx off` on the other end of {device} saves it",
-                self.ports[id.index()].name()
-            );
+    /// Once: every port lacks the same.
+    fn say_lacks(&mut self, lacks: Lacks) {
+        let text = lacks.text();
+        if !text.is_empty() && !std::mem::replace(&mut self.lacks_said, true) {
+            tracing::warn!("{text}");
         }
     }
 
@@ -176,13 +187,14 @@ impl Router {
         device: &Device,
     ) -> Result<(Program, Vec<(usize, Socket)>), AttachError> {
         let port = &self.ports[id.index()];
-        let queues = queues_of(port, device)?;
         let mut program = Program::load(device.ifindex, device.mac)?;
         let (xdp_mode, bind_modes) = modes(port.config.mode);
         program.attach(xdp_mode)?;
+        let queues = queues_of(port, device)?;
         let mut sockets = Vec::new();
         for queue in 0..queues {
-            let worker = queue % self.workers.len();
+            // A worker without a queue of the tap has none of the card either.
+            let worker = queue % port.tap_queues.len();
             let memory = &self.workers[worker].memory;
             let number = u32::try_from(queue).unwrap_or(u32::MAX);
             let bind = |mode| Bind {
@@ -209,20 +221,23 @@ impl Router {
     fn distribute(&self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
         let port = &self.ports[id.index()];
         let mut parts: Vec<Vec<Socket>> = (0..self.workers.len()).map(|_| Vec::new()).collect();
-        let owners = sockets.len().min(parts.len()).max(1);
         for (worker, socket) in sockets {
             parts[worker].push(socket);
         }
         for (number, sockets) in parts.into_iter().enumerate() {
-            let egress = if sockets.is_empty() {
-                Egress::Through(Arc::clone(&self.workers[number % owners].handover))
-            } else {
-                Egress::Own { sockets, tap: port.tap_queue(number)? }
-            };
-            let attachment = Box::new(Attachment { port: id, egress });
+            let has_queue = !sockets.is_empty();
+            let tap = has_queue.then(|| port.tap_queue(number)).transpose()?;
+            let through = self.sender_for(number, port);
+            let attachment = Box::new(Attachment { port: id, sockets, tap, through });
             self.workers[number].tell(Command::Attach(attachment));
         }
         Ok(())
+    }
+
+    /// Who sends by the port for worker `number`; None: it does so itself.
+    fn sender_for(&self, number: usize, port: &Port) -> Option<Arc<Handover>> {
+        let senders = port.card.as_ref().map_or(1, |card| card.senders);
+        (number >= senders).then(|| Arc::clone(&self.workers[number % senders].handover))
     }
 
     /// A card that still carries addresses answers for them, too.
@@ -440,13 +455,23 @@ pub(super) fn largest_mtu(chunk_size: u16) -> u16 {
     chunk_size - crate::frame::HEADROOM - 14 - 8
 }
 
-fn queues_of(port: &Port, device: &Device) -> Result<usize, AttachError> {
-    let queues = device.queues.receive.max(1) as usize;
+/// The queues that a socket is needed for, once the program is in place: virtio_net takes as many
+/// more into use as there are processors, if it has them, and frames come in by those too.
+fn queues_of(port: &Port, before: &Device) -> Result<usize, AttachError> {
+    let queues = device::queues(&before.name)?.receive.max(1) as usize;
     let most = port.config.queues.map_or(QUEUES_MAX, usize::from).min(QUEUES_MAX);
     if queues > most {
-        return Err(AttachError::Queues { device: device.name.clone(), queues, most });
+        let added = queues.saturating_sub(before.queues.receive as usize);
+        return Err(AttachError::Queues { device: before.name.clone(), queues, added, most });
     }
     Ok(queues)
+}
+
+/// How many workers can send: the kernel sends nothing from a socket whose queue is not one of
+/// those that the device transmits by. Those that came with the program are not.
+fn senders(sockets: &[(usize, Socket)], transmit_queues: u32) -> usize {
+    let owners = sockets.iter().map(|(worker, _)| worker + 1).max().unwrap_or(1);
+    owners.min(transmit_queues.max(1) as usize)
 }
 
 /// How the program is attached, and how sockets are bound: first, and if that cannot be.
@@ -466,18 +491,20 @@ fn busy_poll(router: &RouterSection) -> Option<BusyPoll> {
     })
 }
 
+/// What the generic mode costs, and the mend.
+const GENERIC: &str = "slow, and packets that a host's GSO makes are lost (`ethtool -K DEVICE gso off \
+     tso off` there)";
+
 /// What became of the wish for the best mode, and why.
 fn mode_of(program: &Program, sockets: &[(usize, Socket)]) -> (&'static str, String) {
     let zero_copy = sockets.iter().all(|(_, socket)| socket.mode() == BindMode::ZeroCopy);
     match program.attached() {
-        Some(Attached::Generic { reason: Some(reason) }) => (
-            "generic",
-            format!(
-                "the driver did not take the program: {reason}; slow, and packets that a host's \
-                 GSO makes are lost (`ethtool -K DEVICE gso off tso off` there)"
-            ),
-        ),
-        Some(Attached::Generic { reason: None }) => ("generic", "as configured".to_owned()),
+        Some(Attached::Generic { reason: Some(reason) }) => {
+            ("generic", format!("the driver did not take the program: {reason}; {GENERIC}"))
+        }
+        Some(Attached::Generic { reason: None }) => {
+            ("generic", format!("as configured; {GENERIC}"))
+        }
         _ if zero_copy => ("zero-copy", "the driver reads and writes our memory".to_owned()),
         _ => ("copy", "the driver has native XDP, but no zero-copy".to_owned()),
     }

@@ -11,6 +11,7 @@ mod attach;
 mod claim;
 mod groups;
 pub mod hops;
+mod lacks;
 mod learn;
 pub mod neighbour;
 pub mod netlink;
@@ -65,6 +66,8 @@ pub struct Router {
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Snapshots that a worker may still be reading: freed here, never by a worker.
     retired: Vec<(Arc<Snapshot>, crate::table::publish::Epoch)>,
+    /// What the kernel lacks is in the log.
+    lacks_said: bool,
     ports: Vec<Port>,
     // After `ports`: sockets and programs go before the workers' memory does.
     workers: Vec<Handle>,

@@ -4,6 +4,7 @@
 use std::io::IoSlice;
 
 use super::claim::Claims;
+use super::lacks::Lacks;
 use super::netlink::link::Link;
 use super::netlink::quiet::Quieted;
 use super::view;
@@ -52,8 +53,11 @@ pub(super) struct Card {
     pub running: bool,
     pub program: Program,
     pub queues: usize,
+    /// Workers 0 up to this one send by queues of their own.
+    pub senders: usize,
     pub mode: &'static str,
     pub why: String,
+    pub lacks: Lacks,
     /// The kernel finishes checksums (AF_XDP TX metadata).
     pub tx_metadata: bool,
     /// Whoever is behind this card may leave checksums unfinished.
@@ -63,6 +67,14 @@ pub(super) struct Card {
     /// The worker that sends what control has to say.
     pub sender: usize,
     pub quieted: Quieted,
+}
+
+impl Card {
+    /// Why the mode is what it is, and what the kernel lacks for it.
+    fn why(&self) -> String {
+        let parts = [self.why.clone(), self.lacks.text()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl Port {
@@ -174,7 +186,7 @@ impl Port {
                 _ => "worker",
             }
             .to_owned(),
-            why: card.map_or_else(|| self.complaint.clone(), |card| card.why.clone()),
+            why: card.map_or_else(|| self.complaint.clone(), Card::why),
             conflicts: self.claims.view(now),
         }
     }

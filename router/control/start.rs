@@ -165,6 +165,7 @@ impl Router {
             actions: Vec::new(),
             snapshot: shared.snapshot,
             retired: Vec::new(),
+            lacks_said: false,
             ports,
             workers,
             netlink,

@@ -111,6 +111,16 @@ pub fn name(ifindex: u32) -> io::Result<String> {
     Ok(text_of(&text))
 }
 
+/// Name of the driver of the device with this number; empty if it does not tell.
+pub fn driver(ifindex: u32) -> String {
+    Query::new(ifindex, "").map(|query| query.driver()).unwrap_or_default()
+}
+
+/// How many queues the device `name` has in use now.
+pub fn queues(name: &str) -> Result<Queues, DeviceError> {
+    Ok(Query::new(index(name)?, name)?.queues())
+}
+
 /// linux/sockios.h, linux/ethtool.h.
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;

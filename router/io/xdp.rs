@@ -269,7 +269,10 @@ impl Program {
                     let (program, off) = attached_program(self.ifindex);
                     XdpError::Foreign { device, program, off }
                 }
-                _ => XdpError::Attach { device, reason: format!("{cause}{}", mend(&cause)) },
+                _ => {
+                    let driver = device::driver(self.ifindex);
+                    XdpError::Attach { device, reason: format!("{cause}{}", mend(&cause, &driver)) }
+                }
             }
         })
     }
@@ -277,8 +280,13 @@ impl Program {
 
 /// What the kernel's answer to an attachment means. The drivers say it in words too, but not to
 /// the one who attaches by a link.
-fn mend(cause: &io::Error) -> &'static str {
+fn mend(cause: &io::Error, driver: &str) -> &'static str {
     match cause.raw_os_error() {
+        Some(libc::EOPNOTSUPP) if driver == "virtio_net" => {
+            ": the hypervisor merges segments or leaves checksums open, and does not let the guest \
+             forbid it: give the card `ctrl_guest_offloads=on` there (so QEMU calls it), or \
+             `guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off`"
+        }
         Some(libc::EOPNOTSUPP) => ": the driver has no native XDP",
         Some(libc::ENOSPC) => {
             ": too few queues (a veth needs as many receive queues as its peer has transmit \
@@ -503,6 +511,14 @@ mod tests {
         program.activate(false).unwrap();
         assert_eq!(run(&program, OURS, 0x0800), NOT_OURS);
         assert_eq!(run(&program, MacAddress::BROADCAST.octets(), 0x0806), NOT_OURS);
+    }
+
+    #[test]
+    fn what_the_kernel_answers_has_a_mend_by_driver() {
+        let of = |errno, driver| mend(&io::Error::from_raw_os_error(errno), driver);
+        assert!(of(libc::EOPNOTSUPP, "virtio_net").contains("ctrl_guest_offloads=on"));
+        assert!(of(libc::EOPNOTSUPP, "e1000").contains("no native XDP"));
+        assert!(of(libc::ENOSPC, "veth").contains("ethtool -L"));
     }
 
     #[test]

@@ -44,22 +44,13 @@ pub enum Command {
 pub struct Attachment {
     /// The port.
     pub port: PortId,
-    /// How frames leave by the port.
-    pub egress: Egress,
-}
-
-/// How a worker's frames leave by a port.
-#[derive(Debug)]
-pub enum Egress {
-    /// By queues of its own; frames come in by them, too.
-    Own {
-        /// One socket for each queue that the worker owns, at least one.
-        sockets: Vec<xsk::Socket>,
-        /// The worker's queue of the port's tap.
-        tap: tap::Queue,
-    },
-    /// The port has fewer queues than there are workers: another worker sends for this one.
-    Through(Arc<Handover>),
+    /// One socket for each receive queue that the worker owns.
+    pub sockets: Vec<xsk::Socket>,
+    /// The worker's queue of the port's tap, if it has sockets.
+    pub tap: Option<tap::Queue>,
+    /// Who sends for this worker; without, it sends by its first socket. The port has fewer queues
+    /// than there are workers, or fewer to transmit than to receive.
+    pub through: Option<Arc<Handover>>,
 }
 
 /// What a worker tells control.

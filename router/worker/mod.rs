@@ -12,7 +12,7 @@ mod pace;
 mod port;
 
 pub use handover::Handover;
-pub use mailbox::{Attachment, Command, Egress, Mail, Mailbox, SEND_MAX, SmallFrame};
+pub use mailbox::{Attachment, Command, Mail, Mailbox, SEND_MAX, SmallFrame};
 pub use pace::Poll;
 
 use std::sync::Arc;

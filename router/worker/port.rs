@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
 use super::handover::Handover;
-use super::mailbox::{Attachment, Egress};
+use super::mailbox::Attachment;
 use crate::frame::{Frame, Pool};
 use crate::id::PortId;
 use crate::io::offload::{merge, segment};
@@ -25,7 +25,7 @@ pub(super) struct Port {
     id: PortId,
     sockets: Vec<xsk::Socket>,
     tap: Option<tap::Queue>,
-    /// Who sends for us if we have no queue of the card.
+    /// Who sends for us if we have no transmit queue of the card.
     through: Option<Arc<Handover>>,
     /// What is read from the tap, before it is cut into frames.
     scratch: Box<[u8]>,
@@ -43,13 +43,9 @@ impl Port {
     }
 
     pub fn attach(&mut self, attachment: Attachment) {
-        match attachment.egress {
-            Egress::Own { sockets, tap } => {
-                self.sockets = sockets;
-                self.tap = Some(tap);
-            }
-            Egress::Through(handover) => self.through = Some(handover),
-        }
+        self.sockets = attachment.sockets;
+        self.tap = attachment.tap;
+        self.through = attachment.through;
     }
 
     /// Close the sockets. The caller takes back the chunks that the kernel had.
@@ -82,7 +78,7 @@ impl Port {
         mut each: impl FnMut(Frame<'umem>, &mut Pool<'umem>),
     ) -> usize {
         let Some(tap) = &self.tap else { return 0 };
-        let finish = finish(&self.sockets);
+        let finish = self.finish();
         let counters = counters.port(self.id);
         for read in 0..TAP_READS_PER_ROUND {
             let Ok(Some((header, length))) = tap.read(&mut self.scratch) else { return read };
@@ -136,7 +132,7 @@ impl Port {
         pool: &mut Pool<'umem>,
         counters: &WorkerCounters,
     ) {
-        let Some(socket) = self.sockets.first_mut() else {
+        let (None, Some(socket)) = (&self.through, self.sockets.first_mut()) else {
             return self.hand_over(frames, pool, counters);
         };
         for mut frame in frames.drain(..) {
@@ -182,6 +178,14 @@ impl Port {
         counters.kernel_tx_invalid_descs.set(sum.tx_invalid_descs);
     }
 
+    /// Who computes the checksums that the kernel behind the tap leaves open.
+    fn finish(&self) -> segment::Finish {
+        match (&self.through, self.sockets.first()) {
+            (None, Some(socket)) if socket.tx_metadata() => segment::Finish::Egress,
+            _ => segment::Finish::Here,
+        }
+    }
+
     fn hand_over<'umem>(
         &self,
         frames: &mut Place<'umem>,
@@ -206,14 +210,6 @@ impl Port {
             pool.give(frame);
         }
         handover.wake();
-    }
-}
-
-/// Who computes the checksums that the kernel behind the tap leaves open.
-fn finish(sockets: &[xsk::Socket]) -> segment::Finish {
-    match sockets.first() {
-        Some(socket) if socket.tx_metadata() => segment::Finish::Egress,
-        _ => segment::Finish::Here,
     }
 }
 

@@ -89,7 +89,7 @@ fn make(area: &Registration, port: PortId, bind: &Bind) -> Result<Socket, Failed
     let metadata = register(fd.as_fd(), area, bind.mode).map_err(|e| Failed("XDP_UMEM_REG", e))?;
     let Rings { receive, transmit, fill, completion, mappings } =
         Rings::new(fd.as_fd(), bind.ring)?;
-    tune(fd.as_fd(), bind.ring);
+    let budget = tune(fd.as_fd(), bind.ring);
     bind_patiently(fd.as_fd(), bind).map_err(|e| Failed(BIND, e))?;
     let zero_copy = is_zero_copy(fd.as_fd()).map_err(|e| Failed("XDP_OPTIONS", e))?;
     Ok(Socket {
@@ -101,6 +101,7 @@ fn make(area: &Registration, port: PortId, bind: &Bind) -> Result<Socket, Failed
         completion,
         zero_copy,
         metadata,
+        budget,
         busy_polls: bind.busy_poll.is_some_and(|busy| busy_poll(fd.as_fd(), busy).is_ok()),
         lent: Lent::default(),
         counters: Counters::default(),
@@ -256,11 +257,12 @@ fn to_usize(octets: u64) -> io::Result<usize> {
     usize::try_from(octets).map_err(io::Error::other)
 }
 
-/// What helps and may fail: without them more calls are needed to send the same.
-fn tune(fd: BorrowedFd<'_>, ring: u32) {
+/// What helps and may fail: without them more calls are needed to send the same. True if one call
+/// sends the whole ring.
+fn tune(fd: BorrowedFd<'_>, ring: u32) -> bool {
     let send_buffer = ring.saturating_mul(SEND_BUFFER_PER_PACKET);
     let _ = set(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &send_buffer);
-    let _ = set(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &ring);
+    set(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &ring).is_ok()
 }
 
 fn busy_poll(fd: BorrowedFd<'_>, busy: BusyPoll) -> io::Result<()> {

@@ -41,6 +41,7 @@ pub struct Socket {
     completion: Consumer<u64>,
     zero_copy: bool,
     metadata: bool,
+    budget: bool,
     busy_polls: bool,
     lent: Lent,
     counters: Counters,
@@ -106,6 +107,12 @@ impl Socket {
     /// Whether the kernel finishes TCP and UDP checksums for us (Linux 6.8 and later, copy mode).
     pub fn tx_metadata(&self) -> bool {
         self.metadata
+    }
+
+    /// Whether one call sends all that lies in the transmit ring (Linux 6.17 and later), not at most
+    /// 32 packets. In zero-copy mode the driver sends, and no call does.
+    pub fn tx_budget(&self) -> bool {
+        self.budget
     }
 
     /// Whether preferred busy polling was asked for and granted.
