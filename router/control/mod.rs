@@ -2,7 +2,7 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs, `attach.rs` takes cards and lets them go, `tap.rs` mends taps, `learn.rs` hears the workers, `answer.rs`
+//! it needs, `attach.rs` takes cards and lets them go, `tap.rs` mends taps, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `answer.rs`
 //! shows it all.
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod speak;
 mod start;
 mod tap;
 pub mod view;
+mod watchdog;
 pub mod workers;
 
 use std::future::Future;
@@ -115,6 +116,7 @@ impl Router {
         }
         self.act();
         self.update_groups();
+        self.watch();
         self.attach_absent().await;
         self.renew_taps().await;
         self.fib.reclaim(&self.epochs);

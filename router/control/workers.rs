@@ -4,10 +4,15 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use super::watchdog::Pulse;
 use crate::frame::{Area, Registration};
 use crate::pipeline::counters::WorkerCounters;
 use crate::worker::{self, Command, Handover, Mailbox, Setup};
+
+/// How long a worker may take to end: one that is stuck must not keep the router from stopping.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// One worker.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub struct Handle {
     pub handover: Arc<Handover>,
     /// Where its UMEM lies.
     pub memory: Registration,
+    /// Whether its loop goes round.
+    pub pulse: Pulse,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,7 +48,8 @@ impl Handle {
             }
             worker::run(&setup, area);
         })?;
-        Ok(Self { core, counters, mailbox, handover, memory, thread: Some(thread) })
+        let (pulse, thread) = (Pulse::default(), Some(thread));
+        Ok(Self { core, counters, mailbox, handover, memory, pulse, thread })
     }
 
     /// Tell the worker; false, and it is logged, if it does not listen.
@@ -57,9 +65,14 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.tell(Command::Stop);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = Instant::now() + PATIENCE;
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !thread.is_finished() {
+            tracing::error!("the worker on core {} does not end: it is left behind", self.core);
+        } else if thread.join().is_err() {
             tracing::error!("the worker on core {} has panicked", self.core);
         }
     }
