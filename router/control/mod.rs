@@ -84,6 +84,8 @@ impl Router {
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        let mut looks = tokio::time::interval(watchdog::INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.neighbours.next_deadline();
@@ -97,6 +99,7 @@ impl Router {
                 }
                 event = self.links.next() => self.link_changed(event).await,
                 () = timer, if deadline.is_some() => self.tick(),
+                _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,
             }
         }
@@ -116,7 +119,6 @@ impl Router {
         }
         self.act();
         self.update_groups();
-        self.watch();
         self.attach_absent().await;
         self.renew_taps().await;
         self.fib.reclaim(&self.epochs);
