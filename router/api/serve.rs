@@ -17,7 +17,7 @@ use tokio::time::timeout;
 const CONNECTIONS_MAX: usize = 32;
 /// Longest time from the first octet of a request to the end of its header, and for the last
 /// answer after [`CONNECTION`].
-const HEADER: Duration = Duration::from_secs(5);
+const HEADER: Duration = Duration::from_secs(2);
 /// Longest time of a connection; a browser opens another.
 const CONNECTION: Duration = Duration::from_secs(60);
 
