@@ -59,15 +59,13 @@ fn too_little_memory_for_the_frames() {
 fn too_few_descriptors() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let mut refused = 0;
-    for descriptors in (4..200).step_by(at_length(1, 7)) {
+    for (refused, descriptors) in (4..200).step_by(at_length(1, 7)).enumerate() {
         let outcome = start_under(&net, &format!("prlimit --nofile={descriptors}"), &net.config());
         if outcome.has("routing") {
             let asked = "EMFILE anywhere: clean error";
             return figure("R36", asked, format!("{refused} limits tried"), refused > 4);
         }
         is_refused(&net, outcome, &["ulimit -n"]);
-        refused += 1;
     }
     panic!("it does not start with 200 descriptors");
 }

@@ -54,7 +54,7 @@ pub fn mutated(seeds: &[Vec<u8>], copies: usize) -> Vec<Vec<u8>> {
         random ^= random << 17;
         usize::try_from(random >> 33).unwrap_or(0) % limit
     };
-    let mut damaged = |seed: &Vec<u8>| {
+    let damaged = |seed: &Vec<u8>| {
         let mut frame = seed.clone();
         for _ in 0..=below(2) {
             // Mostly in the headers.
@@ -64,5 +64,5 @@ pub fn mutated(seeds: &[Vec<u8>], copies: usize) -> Vec<Vec<u8>> {
         }
         frame
     };
-    seeds.iter().cycle().take(copies).map(|seed| damaged(seed)).collect()
+    seeds.iter().cycle().take(copies).map(damaged).collect()
 }
