@@ -53,3 +53,6 @@ result() {
     [[ $terminal ]] && printf '\r\e[K'
     printf '  %-46s %s %s%4d s%s\n' "$1" "$word" "$dim" "$3" "$plain"
 }
+
+# figures FILE: what tests/net/figure.rs wrote, as a table: rule, asked, measured, met or not.
+figures() { sort "$1" | column -t -s $'\t' -N rule,asked,measured,verdict; }

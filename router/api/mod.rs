@@ -8,6 +8,8 @@
 //! | `/` | a page that shows them |
 #![forbid(unsafe_code)]
 
+mod serve;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -78,13 +80,10 @@ impl Listeners {
     pub async fn serve(self, handle: Handle) {
         let routes = routes(handle);
         for tcp in self.tcp {
-            let routes = routes.clone();
-            tokio::spawn(async move { axum::serve(tcp, routes).await });
+            tokio::spawn(serve::serve(tcp, routes.clone()));
         }
-        let removed = RemoveAtEnd(self.path);
-        if let Err(error) = axum::serve(self.socket, routes).await {
-            tracing::error!("the API socket {} has failed: {error}", removed.0.display());
-        }
+        let _removed = RemoveAtEnd(self.path);
+        serve::serve(self.socket, routes).await;
     }
 }
 

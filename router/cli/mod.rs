@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod log;
 mod run;
 mod show;
 
-use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -89,9 +89,20 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xrouter: {error:#}");
+            let error = format!("{error:#}");
+            eprintln!("xrouter: {error}{}", mend(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whatever there is no descriptor for, there is one mend.
+fn mend(error: &str) -> &'static str {
+    let too_many_open_files = format!("(os error {})", libc::EMFILE);
+    if error.contains(&too_many_open_files) && !error.contains("ulimit -n") {
+        "; raise the limit of open files (`LimitNOFILE=`, `ulimit -n`)"
+    } else {
+        ""
     }
 }
 
@@ -107,24 +118,11 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
 }
 
 fn start(file: &std::path::Path) -> anyhow::Result<()> {
-    start_log();
+    log::start();
     let config = Config::load(file)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("no event loop: the system is out of descriptors")?;
+        .context("no event loop")?;
     runtime.block_on(run::run(config))
-}
-
-/// To standard error, one line for each event; `XROUTER_LOG=debug` says more.
-fn start_log() {
-    use tracing_subscriber::EnvFilter;
-    // netlink-proto warns of every answer that nobody waits for any more.
-    let default = || EnvFilter::new("info,netlink_proto=error");
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("XROUTER_LOG").unwrap_or_else(|_| default()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }

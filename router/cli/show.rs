@@ -123,6 +123,7 @@ fn ports(rows: &[view::Port]) -> Table {
         "mode",
         "engine",
         "link",
+        "health",
         "mac",
         "mtu",
         "queues",
@@ -137,6 +138,7 @@ fn ports(rows: &[view::Port]) -> Table {
             Cell::new(&port.mode),
             Cell::new(&port.engine),
             good_or_bad(&port.link, "up"),
+            good_or_bad(&port.health, "good"),
             Cell::new(&port.mac),
             number(port.mtu.into()),
             number(port.queues as u64),
@@ -253,7 +255,7 @@ fn police(rows: &[view::Policed]) -> Table {
 fn workers(rows: &[view::Worker]) -> Table {
     let mut table = table(&[
         "worker", "core", "rounds", "idle", "sleeps", "free", "receive", "transmit", "held",
-        "queued", "total",
+        "queued", "total", "health",
     ]);
     for worker in rows {
         let umem = &worker.umem;
@@ -270,7 +272,8 @@ fn workers(rows: &[view::Worker]) -> Table {
             umem.queued,
             umem.total,
         ];
-        table.add_row(numbers.map(number));
+        let health = good_or_bad(&worker.health, "good");
+        table.add_row(numbers.map(number).into_iter().chain([health]));
     }
     table
 }

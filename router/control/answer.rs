@@ -189,7 +189,7 @@ impl Router {
     }
 
     /// What each worker counts at one port.
-    fn counters_of(&self, port: PortId) -> impl Iterator<Item = &PortCounters> {
+    pub(super) fn counters_of(&self, port: PortId) -> impl Iterator<Item = &PortCounters> {
         self.workers.iter().map(move |worker| worker.counters.port(port))
     }
 
@@ -199,6 +199,7 @@ impl Router {
             view::Worker {
                 worker: number,
                 core: worker.core,
+                health: if worker.pulse.is_missed() { "stuck" } else { "good" }.to_owned(),
                 rounds: counters.rounds.get(),
                 idle_rounds: counters.idle_rounds.get(),
                 sleeps: counters.sleeps.get(),

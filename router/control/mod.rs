@@ -3,7 +3,8 @@
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
 //! it needs, `attach.rs` takes cards and lets them go, `tap.rs` mends taps, `claim.rs` speaks for
-//! our addresses, `learn.rs` hears the workers, `answer.rs` shows it all.
+//! our addresses, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `answer.rs`
+//! shows it all.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -22,6 +23,7 @@ mod speak;
 mod start;
 mod tap;
 pub mod view;
+mod watchdog;
 pub mod workers;
 
 use std::future::Future;
@@ -88,6 +90,8 @@ impl Router {
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        let mut looks = tokio::time::interval(watchdog::INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.neighbours.next_deadline();
@@ -101,6 +105,7 @@ impl Router {
                 }
                 event = self.links.next() => self.link_changed(event).await,
                 () = timer, if deadline.is_some() => self.tick(),
+                _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,
             }
         }

@@ -150,6 +150,8 @@ pub struct Neighbours {
     /// When an address of ours was last defended. As many as we have addresses.
     defended: HashMap<Key, Nanos>,
     random: u64,
+    /// Until then nobody is given up: the answers may lie in a worker's ring.
+    no_verdict_before: Nanos,
     stats: Stats,
 }
 
@@ -163,6 +165,7 @@ impl Neighbours {
             repeats: Repeats::new(seed),
             defended: HashMap::new(),
             random: seed,
+            no_verdict_before: Nanos::ZERO,
             stats: Stats::default(),
             timers,
             limits,

@@ -8,6 +8,7 @@ use super::lacks::Lacks;
 use super::netlink::link::Link;
 use super::netlink::quiet::Quieted;
 use super::view;
+use super::watchdog::Reception;
 use crate::config;
 use crate::id::PortId;
 use crate::io::offload::Header;
@@ -36,6 +37,8 @@ pub struct Port {
     /// A queue for each worker; workers get clones, so that the tap outlives a card.
     pub(super) tap_queues: Vec<tap::Queue>,
     pub(super) card: Option<Card>,
+    /// Whether the card's frames come to us.
+    pub(super) reception: Reception,
     /// Workers that have still to close their sockets of a card that is gone.
     pub(super) closing: usize,
     /// Why there is no card, as last logged: once is enough.
@@ -89,6 +92,7 @@ impl Port {
             tap_up: true,
             tap_queues,
             card: None,
+            reception: Reception::default(),
             closing: 0,
             complaint: String::new(),
             claims: Claims::default(),
@@ -177,6 +181,7 @@ impl Port {
             mode: card.map_or("absent", |card| card.mode).to_owned(),
             engine: "worker".to_owned(),
             link: if up { "up" } else { "down" }.to_owned(),
+            health: if self.reception.is_deaf() { "deaf" } else { "good" }.to_owned(),
             mac: card.map_or_else(String::new, |card| card.mac.to_string()),
             mtu: card.map_or(0, |card| card.mtu),
             addresses,

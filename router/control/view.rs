@@ -18,6 +18,8 @@ pub struct Port {
     pub engine: String,
     /// `up` or `down`.
     pub link: String,
+    /// `good`; `deaf` if the card receives frames and xrouter does not get them.
+    pub health: String,
     /// MAC.
     pub mac: String,
     /// Largest IP packet, in octets.
@@ -153,6 +155,8 @@ pub struct Worker {
     pub worker: usize,
     /// The core that it runs on.
     pub core: usize,
+    /// `good`; `stuck` if its loop stands still.
+    pub health: String,
     /// Rounds of its loop.
     pub rounds: u64,
     /// Rounds in which there was nothing to do.

@@ -4,12 +4,17 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use super::watchdog::Pulse;
 use crate::config::Config;
 use crate::frame::{Area, Registration};
 use crate::pipeline::budget::{ErrorBudget, Limits};
 use crate::pipeline::counters::WorkerCounters;
 use crate::worker::{self, Command, Handover, Mailbox, Setup};
+
+/// How long a worker may take to end: one that is stuck must not keep the router from stopping.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The ICMP errors of one of so many workers. The rate of all is divided. A burst is not, nor what
 /// one host gets: its packets may all come to one worker.
@@ -37,6 +42,8 @@ pub struct Handle {
     pub handover: Arc<Handover>,
     /// Where its UMEM lies.
     pub memory: Registration,
+    /// Whether its loop goes round.
+    pub pulse: Pulse,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,7 +63,8 @@ impl Handle {
             }
             worker::run(&setup, area);
         })?;
-        Ok(Self { core, counters, mailbox, handover, memory, thread: Some(thread) })
+        let (pulse, thread) = (Pulse::default(), Some(thread));
+        Ok(Self { core, counters, mailbox, handover, memory, pulse, thread })
     }
 
     /// Tell the worker; false, and it is logged, if it does not listen.
@@ -72,9 +80,14 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.tell(Command::Stop);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = Instant::now() + PATIENCE;
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !thread.is_finished() {
+            tracing::error!("the worker on core {} does not end: it is left behind", self.core);
+        } else if thread.join().is_err() {
             tracing::error!("the worker on core {} has panicked", self.core);
         }
     }

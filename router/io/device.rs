@@ -93,10 +93,15 @@ impl Device {
 /// The number of the device `name`.
 pub fn index(name: &str) -> Result<u32, DeviceError> {
     let not_found = || DeviceError::NotFound { name: name.to_owned() };
+    let failed = |cause| DeviceError::Call { name: name.to_owned(), call: "if_nametoindex", cause };
     let text = CString::new(name).map_err(|_| not_found())?;
     // SAFETY: `text` ends with a zero octet and is alive during the call.
     match unsafe { libc::if_nametoindex(text.as_ptr()) } {
-        0 => Err(not_found()),
+        // It opens a socket, for which there may be no descriptor.
+        0 => Err(match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENODEV) => not_found(),
+            error => failed(error),
+        }),
         index => Ok(index),
     }
 }

@@ -183,6 +183,16 @@ pub fn invalid() -> Vec<Vec<u8>> {
     ]
 }
 
+/// ARP and IP in the name of the router itself: somebody has its address, or forges it.
+pub fn from_our_own_address() -> Vec<Vec<u8>> {
+    let mut claim = arp_request();
+    claim[ETHERNET + 14..ETHERNET + 18].copy_from_slice(&[10, 1, 0, 1]);
+    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER).ipv4([10, 1, 0, 1], [10, 2, 0, 2], 64);
+    let mut forged = Vec::new();
+    builder.udp(40_000, 9).write(&mut forged, &[0xa5; 18]).expect("a vector takes everything");
+    vec![claim, forged]
+}
+
 /// Frames for the router's own stack.
 pub fn for_the_router() -> Vec<Vec<u8>> {
     let lan4 = Ipv4Addr::new(10, 1, 0, 1);

@@ -5,8 +5,9 @@
 use std::fs;
 use std::io;
 use std::ptr::null_mut;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A thread that does not run until this is dropped.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Frozen {
         // Only the thread that began to trace may end it.
         let tracer = std::thread::spawn(move || {
             stopped.send(stop(thread)).ok();
-            released.recv().ok();
+            hold(thread, &released);
             // SAFETY: no memory is passed.
             unsafe { libc::ptrace(libc::PTRACE_DETACH, thread, null_mut::<()>(), 0usize) };
         });
@@ -59,6 +60,17 @@ fn stop(thread: libc::pid_t) -> io::Result<()> {
     check(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, thread, null_mut::<()>(), 0usize) })?;
     // SAFETY: the status is not asked for.
     check(unsafe { libc::waitpid(thread, null_mut(), libc::__WALL) }.into())
+}
+
+/// Until we are told to let go, or the process has ended: then nobody else can wait for it before
+/// its tracer has.
+fn hold(thread: libc::pid_t, released: &mpsc::Receiver<()>) {
+    while released.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+        // SAFETY: the status is not asked for.
+        if unsafe { libc::waitpid(thread, null_mut(), libc::__WALL | libc::WNOHANG) } != 0 {
+            return;
+        }
+    }
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {

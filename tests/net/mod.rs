@@ -23,6 +23,7 @@
 
 pub mod canary;
 mod command;
+pub mod corpus;
 mod figure;
 pub mod flood;
 pub mod frames;

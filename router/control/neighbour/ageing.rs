@@ -8,6 +8,12 @@ use super::{Action, Neighbours};
 use crate::table::meter::Nanos;
 
 const SOLICITING: [Queue; 3] = [Queue::Ask, Queue::AskAgain, Queue::Probe];
+/// A verdict that is so late says that this process had no core (SIGSTOP, a starved machine): the
+/// workers had none either, and have not read the answers that did come.
+const LATE: Duration = Duration::from_millis(500);
+/// Time for the workers to bring them.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
 const FORGETTING: [Queue; 3] = [Queue::Stale, Queue::Hearsay, Queue::Failed];
 
 impl Neighbours {
@@ -32,7 +38,11 @@ impl Neighbours {
     pub fn next_deadline(&self) -> Option<Nanos> {
         let solicit = self.next_to_solicit().map(|(due, key)| {
             let silent = self.cache.get(&key).is_some_and(|entry| self.is_silent(entry));
-            if silent { due } else { due.max(self.solicitations.ready_at(1)) }
+            if silent {
+                due.max(self.no_verdict_before)
+            } else {
+                due.max(self.solicitations.ready_at(1))
+            }
         });
         [Queue::Reachable, Queue::Delay]
             .into_iter()
@@ -49,6 +59,9 @@ impl Neighbours {
             && due <= now
         {
             if self.cache.get(&key).is_some_and(|entry| self.is_silent(entry)) {
+                if self.is_too_early(due, now) {
+                    break;
+                }
                 self.give_up(&key, now, out);
             } else if self.solicitations.take(now, 1) {
                 self.send(&key, now, out);
@@ -78,6 +91,15 @@ impl Neighbours {
     /// Whether an entry has had all its solicitations.
     fn is_silent(&self, entry: &Entry) -> bool {
         entry.tries >= self.timers.probes
+    }
+
+    /// Whether a verdict that was due has to wait for the workers. It waits once: a machine that is
+    /// always late comes to its verdicts, too.
+    fn is_too_early(&mut self, due: Nanos, now: Nanos) -> bool {
+        if now.since(due) > LATE && due > self.no_verdict_before {
+            self.no_verdict_before = now + CATCH_UP;
+        }
+        now < self.no_verdict_before
     }
 
     /// RFC 1122 2.3.2.1: not more than one a second to a target, whatever made us ask.

@@ -488,6 +488,34 @@ fn a_link_that_goes_down_takes_its_neighbours_along() {
 }
 
 #[test]
+fn a_pause_of_the_router_condemns_nobody() {
+    let pause = |lab: &mut Lab| {
+        lab.now = lab.now + Duration::from_secs(2);
+        lab.table.tick(lab.now, &mut lab.done);
+    };
+    for (state, answers) in
+        [State::Incomplete, State::Probe].into_iter().flat_map(|s| [(s, true), (s, false)])
+    {
+        let mut lab = Lab::at(HOST, state);
+        // The last solicitation is out, and its second has begun.
+        lab.passes(Duration::from_millis(2_500));
+        pause(&mut lab);
+        assert_eq!(lab.state(HOST), Some(state));
+        // Another neighbour's affairs are no occasion either.
+        assert_eq!(lab.wanted(HOST6), Wanted::Resolving);
+        assert_eq!(lab.state(HOST), Some(state));
+        if answers {
+            lab.hears(HOST, A, REPLY);
+            assert_eq!(lab.state(HOST), Some(State::Reachable));
+        } else {
+            // However late we are: once is enough.
+            pause(&mut lab);
+            assert!(matches!(lab.state(HOST), None | Some(State::Failed)));
+        }
+    }
+}
+
+#[test]
 fn a_link_that_comes_up_is_no_place_for_old_failures() {
     for state in [State::Incomplete, State::Failed] {
         let mut lab = Lab::at(HOST, state);

@@ -11,6 +11,7 @@ pub mod link;
 pub mod monitor;
 pub mod quiet;
 pub mod route;
+pub mod statistics;
 pub mod sysctl;
 
 use std::io;
