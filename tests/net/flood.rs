@@ -1,10 +1,8 @@
-//! A sender of given frames: AF_PACKET and sendmmsg, from a thread that enters the namespace.
+//! A sender of given frames: AF_PACKET and sendmmsg, in a thread of its own.
 //! Bounded in time and number, and it counts what the link took.
 
-use std::fs::File;
 use std::io;
-use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::command::Namespace;
 use super::topology::HOST_DEVICE;
+use super::wire::{check, socket_in};
 
 /// Frames given to the kernel by one call.
 const BATCH: usize = 32;
@@ -49,10 +48,10 @@ impl Flood {
     pub fn start(from: &Namespace, frames: Vec<Vec<u8>>, limit: Limit) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let namespace = from.path();
+        let from = from.clone();
         let send = move || {
-            enter(&File::open(namespace)?)?;
-            let socket = packet_socket(HOST_DEVICE)?;
+            let hears_nothing = 0;
+            let socket = socket_in(&from, HOST_DEVICE, hears_nothing)?;
             send_all(&socket, &frames, limit, &stopped)
         };
         Self { stop, thread: Some(std::thread::spawn(send)) }
@@ -84,33 +83,6 @@ impl Drop for Flood {
         let thread = self.thread.take();
         thread.into_iter().for_each(|thread| drop(thread.join()));
     }
-}
-
-fn enter(namespace: &File) -> io::Result<()> {
-    // SAFETY: an open file, and a call that changes this thread only.
-    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
-}
-
-/// A raw socket bound to a device of this thread's namespace. It receives nothing.
-fn packet_socket(device: &str) -> io::Result<OwnedFd> {
-    let name = std::ffi::CString::new(device)?;
-    // SAFETY: takes no pointers.
-    let fd =
-        check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: the socket was made just now and nobody else has it.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: all zeros are a valid sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { zeroed() };
-    address.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
-    // SAFETY: a string that ends with 0 and lives through the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    address.sll_ifindex = i32::try_from(index).map_err(io::Error::other)?;
-    let length =
-        libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
-    let pointer = (&raw const address).cast();
-    // SAFETY: the address lives through the call, and its length is given.
-    check(unsafe { libc::bind(socket.as_raw_fd(), pointer, length) })?;
-    Ok(socket)
 }
 
 fn send_all(
@@ -204,8 +176,4 @@ fn message(part: &mut libc::iovec) -> libc::mmsghdr {
         msg_flags: 0,
     };
     libc::mmsghdr { msg_hdr: header, msg_len: 0 }
-}
-
-fn check(result: i32) -> io::Result<i32> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

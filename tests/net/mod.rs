@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod names;
 mod router;
 mod topology;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 
