@@ -134,6 +134,12 @@ impl Host {
         sysctl(&self.namespace, &["net.ipv6.conf.all.disable_ipv6=1"]);
     }
 
+    /// From now on it only listens: nothing that arrives is for it, so nothing goes back.
+    pub fn deafen(&self) {
+        self.silence();
+        ip(&format!("-n {} -4 addr flush dev eth0", self.name));
+    }
+
     /// The SHA-256 sum of a file, in hex.
     pub fn sha256(&self, file: &Path) -> String {
         let line = format!("sha256sum < {}", file.display());
@@ -167,7 +173,8 @@ pub struct Topology {
     pub directory: PathBuf,
     builder: Builder,
     _reaper: Option<Child>,
-    _turn: File,
+    /// The lock is held until the last copy is closed.
+    turn: File,
 }
 
 impl Topology {
@@ -182,9 +189,20 @@ impl Topology {
     }
 
     fn new(builder: Builder) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let turn = take_turn();
         remove_leftovers();
+        Self::in_turn(builder, turn)
+    }
+
+    /// A second network like this one, beside it, with the same MACs and addresses: what two
+    /// routers do can be compared octet by octet.
+    pub fn twin(&self) -> Self {
+        let turn = self.turn.try_clone().expect("a descriptor is left");
+        Self::in_turn(self.builder.clone(), turn)
+    }
+
+    fn in_turn(builder: Builder, turn: File) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
         let directory = PathBuf::from(format!("/tmp/{name}"));
@@ -201,7 +219,7 @@ impl Topology {
             directory: directory.clone(),
             builder,
             _reaper: reaper,
-            _turn: turn,
+            turn,
         };
         topology.plug_lan();
         topology.plug_wan();
