@@ -339,8 +339,9 @@ fn namespace(name: &str, directory: &Path) -> Namespace {
     let set = quiet.map(|key| [format!("all.{key}=0"), format!("default.{key}=0")]);
     let set: Vec<_> = set.iter().flatten().map(|s| format!("net.ipv6.conf.{s}")).collect();
     sysctl(&namespace, &set);
-    // A host's budget of ICMP errors is too small for a traceroute with many probes.
-    sysctl(&namespace, &["net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0"]);
+    // A host's budget of ICMP errors is too small for a traceroute with many probes. (Of IPv4's, a
+    // limit of 0 would spend what the kernel keeps for errors about routes.)
+    sysctl(&namespace, &["net.ipv4.icmp_ratemask=0", "net.ipv6.icmp.ratelimit=0"]);
     // The kernel must not forward in the router's place.
     sysctl(&namespace, &["net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"]);
     namespace

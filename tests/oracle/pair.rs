@@ -324,10 +324,8 @@ fn is_silent(address: IpAddr) -> bool {
 /// does. Datagrams that are never complete are waited for longer than a run takes.
 fn limits(lan: &str, wan: &str) -> Vec<String> {
     let mut settings: Vec<_> = [
-        "ipv4.icmp_ratelimit=0",
         "ipv4.icmp_msgs_per_sec=1000000",
         "ipv4.icmp_msgs_burst=1000000",
-        "ipv6.icmp.ratelimit=0",
         "ipv4.ipfrag_time=86400",
         "ipv6.ip6frag_time=86400",
     ]

@@ -26,7 +26,7 @@ fn real_traffic_has_the_same_outcome() {
     let _routers = [Router::start(&net, &net.config()), Router::kernel(&twin, &twin.config())];
     let _servers = [&net, &twin].map(|net| servers(net, net.far()));
     for line in LINES {
-        let [xrouter, kernel] = [&net, &twin].map(|net| net.lan.run(line).succeeds().stdout);
+        let [xrouter, kernel] = [&net, &twin].map(|net| net.lan.run(line).stdout);
         assert!(!kernel.is_empty(), "says nothing: {line}");
         assert_eq!(xrouter, kernel, "xrouter, kernel: {line}");
     }
