@@ -186,11 +186,12 @@ impl Patient {
     }
 }
 
+/// Whether one of the addresses is in this frame, which is of their family.
 fn mentions(output: &Frame, addresses: &[IpAddr]) -> bool {
     let holds = |octets: &[u8]| output.octets.windows(octets.len()).any(|part| part == octets);
     addresses.iter().any(|address| match address {
-        IpAddr::V4(address) => holds(&address.octets()),
-        IpAddr::V6(address) => holds(&address.octets()),
+        IpAddr::V4(address) => !output.is_ipv6() && holds(&address.octets()),
+        IpAddr::V6(address) => output.is_ipv6() && holds(&address.octets()),
     })
 }
 

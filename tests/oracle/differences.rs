@@ -65,7 +65,7 @@ pub const MASKS: &[Mask] = &[
     },
     Mask {
         name: "source of solicitations",
-        reason: "RFC 4861 7.2.2: any address of the port; the kernel takes the packet's, if its own",
+        reason: "RFC 4861 7.2.2: any of the port's; the kernel takes the packet's, if its own",
         blot: |octets| {
             own_message6(octets, |kind| kind == SOLICITATION) && set6(octets, SOURCE6, &ANY_OWN)
         },
@@ -130,12 +130,12 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "ICMP error about rare ICMP",
-        reason: "RFC 1256, RFC 8335: no errors themselves; the kernel sends none about types 9, 10, 42, 43",
+        reason: "RFC 1256, RFC 8335: types 9, 10, 42, 43 are no errors; the kernel takes them for such",
         explains: |case| {
             let kind = case.view4().and_then(|view| view.payload().first().copied());
             case.only_xrouter()
                 && matches!(kind, Some(9 | 10 | 42 | 43))
-                && case.xrouter_all(own_error4)
+                && case.xrouter_all(|octets| own_error4(octets) || own_question(octets))
         },
     },
     Difference {
@@ -247,7 +247,10 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "RFC 2675 3: without its jumbo option it is an error; jumbograms are not for us",
         explains: |case| {
             let jumbo = [case.octet(4), case.octet(5), case.octet(6)] == [Some(0); 3];
-            case.only_kernel() && case.view6().is_none() && jumbo && case.octet(0) == Some(0x60)
+            case.only_kernel()
+                && case.view6().is_none()
+                && jumbo
+                && case.octet(0).is_some_and(|first| first >> 4 == 6)
         },
     },
     Difference {
@@ -261,12 +264,14 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "group's packet in another group's frame",
-        reason: "RFC 1112 6.4, RFC 2464 7: a card would not have heard it",
+        name: "frame of another group than the packet's",
+        reason: "RFC 1112 6.4, RFC 2464 7: each has its own; the kernel takes any that it hears",
         explains: |case| {
             let group = case.receiver().filter(|mac| mac.is_multicast());
-            let right6 = case.destination6().map(MacAddress::for_ipv6_multicast);
-            let right4 = case.destination4().map(MacAddress::for_ipv4_multicast);
+            let group6 = case.destination6().filter(Ipv6Addr::is_multicast);
+            let group4 = case.destination4().filter(Ipv4Addr::is_multicast);
+            let right6 = group6.map(MacAddress::for_ipv6_multicast);
+            let right4 = group4.map(MacAddress::for_ipv4_multicast);
             case.only_kernel() && group.is_some() && group != right6 && group != right4
         },
     },

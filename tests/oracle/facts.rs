@@ -1,4 +1,4 @@
-//! What can be said of a frame that went in and of what came out, and what can be blotted out of it.
+//! What can be said of a frame that went in and of what came out, and what can be blotted out.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -233,7 +233,8 @@ pub fn own_advertisement(octets: &[u8]) -> bool {
 /// The router asks for a neighbour's MAC.
 pub fn own_question(octets: &[u8]) -> bool {
     let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
-    arp || own_message6(octets, |kind| kind == SOLICITATION)
+    let is_request = octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 1]);
+    (arp && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
 }
 
 pub fn is_redirect(octets: &[u8]) -> bool {
@@ -363,7 +364,9 @@ pub fn blot_flow(octets: &mut [u8]) -> bool {
 
 /// Overwrite a part of an ICMPv6 packet, and put its checksum right.
 pub fn set6(octets: &mut [u8], at: usize, value: &[u8]) -> bool {
-    octets[HEADER + at..][..value.len()].copy_from_slice(value);
+    let part = octets.get_mut(HEADER + at..).and_then(|rest| rest.get_mut(..value.len()));
+    let Some(part) = part else { return false };
+    part.copy_from_slice(value);
     let ends = view6(octets).map(|view| (view.source(), view.destination(), view.total_len()));
     ends.into_iter().for_each(|(source, destination, length)| {
         let message = &mut octets[HEADER..][ipv6::HEADER..length];

@@ -9,87 +9,19 @@ use super::pair::{Frame, HOST_MACS, ROUTER_MACS, octets};
 use super::random::Random;
 
 /// Hosts: connected, routed, more or less specifically.
-const HOSTS_4: [&str; 10] = [
-    "10.1.0.2",
-    "10.1.0.3",
-    "10.2.0.2",
-    "10.2.0.3",
-    "10.2.0.77",
-    "10.3.0.5",
-    "10.3.0.129",
-    "10.3.0.200",
-    "10.4.0.9",
-    "8.8.8.8",
-];
+const HOSTS_4: &str = "10.1.0.2 10.1.0.3 10.2.0.2 10.2.0.3 10.2.0.77 10.3.0.5 10.3.0.129 10.3.0.200 10.4.0.9 \
+    8.8.8.8";
 /// Addresses with a meaning of their own, to be a source or a destination.
-const SPECIAL_4: [&str; 26] = [
-    "10.1.0.1",
-    "10.2.0.1",
-    "10.1.0.0",
-    "10.2.0.0",
-    "10.1.0.255",
-    "10.2.0.255",
-    "0.0.0.0",
-    "0.1.2.3",
-    "127.0.0.1",
-    "127.255.0.9",
-    "169.254.1.1",
-    "224.0.0.1",
-    "224.0.0.5",
-    "224.0.1.1",
-    "239.1.2.3",
-    "240.0.0.1",
-    "255.255.255.254",
-    "255.255.255.255",
-    "198.51.100.9",
-    "203.0.113.9",
-    "203.0.113.200",
-    "192.0.2.1",
-    "10.1.0.200",
-    "10.2.0.201",
-    "192.168.0.1",
-    "172.16.0.1",
-];
-const HOSTS_6: [&str; 9] = [
-    "2001:db8:1::2",
-    "2001:db8:1::3",
-    "2001:db8:2::2",
-    "2001:db8:2::3",
-    "2001:db8:3::5",
-    "2001:db8:3:80::9",
-    "2001:db8:3:80::7",
-    "2001:db8:4::9",
-    "fd00::7",
-];
-const SPECIAL_6: [&str; 27] = [
-    "2001:db8:1::1",
-    "2001:db8:2::1",
-    "2001:db8:1::",
-    "2001:db8:2::",
-    "::",
-    "::1",
-    "::ffff:10.2.0.2",
-    "::10.2.0.2",
-    "fe80::2",
-    "fe80::3",
-    "fe80::aff:fe01:1",
-    "fe80::aff:fe02:1",
-    "fe80::",
-    "fec0::9",
-    "ff00::1",
-    "ff01::1",
-    "ff02::1",
-    "ff02::2",
-    "ff02::1:ff00:1",
-    "ff05::2",
-    "ff0e::9",
-    "2001:db8:b::9",
-    "2001:db8:c::9",
-    "2001:db8:d::9",
-    "3fff::1",
-    "2001:db8:1::a01",
-    "2001:db8:2::a02",
-];
+const SPECIAL_4: &str = "10.1.0.1 10.2.0.1 10.1.0.0 10.2.0.0 10.1.0.255 10.2.0.255 0.0.0.0 0.1.2.3 127.0.0.1 \
+    127.255.0.9 169.254.1.1 224.0.0.1 224.0.0.5 224.0.1.1 239.1.2.3 240.0.0.1 \
+    255.255.255.254 255.255.255.255 198.51.100.9 203.0.113.9 203.0.113.200 192.0.2.1 \
+    10.1.0.200 10.2.0.201 192.168.0.1 172.16.0.1";
+const HOSTS_6: &str = "2001:db8:1::2 2001:db8:1::3 2001:db8:2::2 2001:db8:2::3 2001:db8:3::5 2001:db8:3:80::9 \
+    2001:db8:3:80::7 2001:db8:4::9 fd00::7";
+const SPECIAL_6: &str = "2001:db8:1::1 2001:db8:2::1 2001:db8:1:: 2001:db8:2:: :: ::1 ::ffff:10.2.0.2 ::10.2.0.2 \
+    fe80::2 fe80::3 fe80::aff:fe01:1 fe80::aff:fe02:1 fe80:: fec0::9 ff00::1 ff01::1 ff02::1 \
+    ff02::2 ff02::1:ff00:1 ff05::2 ff0e::9 2001:db8:b::9 2001:db8:c::9 2001:db8:d::9 3fff::1 \
+    2001:db8:1::a01 2001:db8:2::a02";
 /// Sizes of payloads: few octets, and around what the links carry.
 const SIZES: [usize; 20] = [
     0, 1, 7, 8, 9, 16, 64, 512, 540, 548, 1200, 1232, 1300, 1340, 1352, 1372, 1373, 1440, 1452,
@@ -145,17 +77,8 @@ fn arp(random: &mut Random) -> (String, String) {
     let tell =
         random.pick(&["10.1.0.2", "10.2.0.2", "10.1.0.1", "0.0.0.0", "10.3.0.5", "10.1.0.3"]);
     let to = random.pick(&["ff:ff:ff:ff:ff:ff", ""]).to_owned();
-    let operation = random.pick(&[
-        "",
-        "",
-        "",
-        " op 2",
-        " op 3",
-        " op 8",
-        " hlen 8",
-        " ptype 0x86dd",
-        " htype 6",
-    ]);
+    let odd = [" op 2", " op 3", " op 8", " hlen 8", " ptype 0x86dd", " htype 6"];
+    let operation = if random.once_in(2) { "" } else { random.pick(&odd) };
     let from = random.pick(&["", "", "", " from ff:ff:ff:ff:ff:ff", " from 02:00:00:00:00:77"]);
     (format!("arp request who {who} tell {tell}{from}{operation}"), to)
 }
@@ -194,8 +117,8 @@ fn address4(random: &mut Random, n: usize) -> Ipv4Addr {
     if random.once_in(4) {
         return Ipv4Addr::new(10, 3, random.octet(), random.octet());
     }
-    let from: &[&str] = if random.once_in(n) { &SPECIAL_4 } else { &HOSTS_4 };
-    random.pick(from).parse().expect("an address")
+    let from = if random.once_in(n) { SPECIAL_4 } else { HOSTS_4 };
+    random.word(from).parse().expect("an address")
 }
 
 /// The MAC that a packet for a group or for all is sent to; empty for others.
@@ -207,31 +130,14 @@ fn group4(address: Ipv4Addr) -> String {
     }
 }
 
+/// Padding, router alert, unknown, record route with room and full, time stamps, source routes,
+/// and malformed ones.
 fn options4(random: &mut Random) -> &'static str {
-    random
-        .pick(&[
-            "01010101",
-            "00000000",
-            "94040000",
-            "94040001",
-            "99040000",
-            "82 0b",
-            "0707040000000000",
-            "07070a0000000000",
-            "070b08010203040000000000",
-            "44080500 00000000",
-            "440c0d0100000000 00000000",
-            "83070400000000",
-            "8307040a02000200",
-            "89070808080808",
-            "0702",
-            "0700",
-            "44040500",
-            "0728",
-        ])
-        .split(' ')
-        .next()
-        .unwrap_or_default()
+    random.word(
+        "01010101 00000000 94040000 94040001 99040000 820b 0707040000000000 07070a0000000000 \
+         070b08010203040000000000 44080500 440c0d0100000000 83070400000000 8307040a02000200 \
+         89070808080808 0702 0700 44040500 0728",
+    )
 }
 
 fn ipv6(random: &mut Random) -> (String, String) {
@@ -257,8 +163,8 @@ fn address6(random: &mut Random, n: usize) -> Ipv6Addr {
     if random.once_in(40) {
         return Ipv6Addr::from(u128::from(random.number()) << 64 | u128::from(random.number()));
     }
-    let from: &[&str] = if random.once_in(n) { &SPECIAL_6 } else { &HOSTS_6 };
-    random.pick(from).parse().expect("an address")
+    let from = if random.once_in(n) { SPECIAL_6 } else { HOSTS_6 };
+    random.word(from).parse().expect("an address")
 }
 
 fn group6(address: Ipv6Addr) -> String {
@@ -267,18 +173,11 @@ fn group6(address: Ipv6Addr) -> String {
 }
 
 fn extension(random: &mut Random) -> String {
-    let options = random.pick(&[
-        "",
-        "010400000000",
-        "050200000100",
-        "1e0400000000",
-        "5e0400000000",
-        "9e0400000000",
-        "de0400000000",
-        "c20400010000",
-        "01ff00000000",
-        "c9100000000000000000000000000000",
-    ]);
+    // Padding, router alert, and unknown: to be skipped, discarded, told about, and a jumbogram.
+    let options = random.word(
+        "00 010400000000 050200000100 1e0400000000 5e0400000000 9e0400000000 de0400000000 \
+         c20400010000 01ff00000000 c9100000000000000000000000000000",
+    );
     let routing = random.pick(&["0000", "0001", "0200", "0201", "0400", "0401", "6301"]);
     match random.below(5) {
         0 => format!("hbh {options}"),

@@ -31,6 +31,12 @@ impl Random {
         self.below(n) == 0
     }
 
+    /// One of these words.
+    pub fn word<'t>(&mut self, words: &'t str) -> &'t str {
+        let words: Vec<_> = words.split_ascii_whitespace().collect();
+        self.pick(&words)
+    }
+
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
