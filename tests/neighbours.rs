@@ -156,6 +156,9 @@ fn a_static_neighbour_is_not_asked_for_and_not_moved() {
     net.wan.run("/usr/bin/arping -c 2 -w 1 -U -I eth0 10.2.0.50 || true").succeeds();
     net.wan.run("ping -c 1 -W 1 -I 10.2.0.50 10.2.0.1 || true").succeeds();
     assert_eq!(router.row("neighbours", "address", "10.2.0.50")["mac"], "02:00:00:00:00:50");
+    // Nor does the kernel behind the tap believe it.
+    let known = router.host().run("ip neigh show 10.2.0.50 dev wan").succeeds();
+    known.says("lladdr 02:00:00:00:00:50").says("PERMANENT");
 }
 
 #[test]

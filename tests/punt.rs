@@ -45,6 +45,18 @@ fn the_routers_link_local_address_answers() {
     net.lan.run("ping -6 -c 1 ff02::1%eth0").succeeds().says("bytes from fe80");
 }
 
+/// RFC 4291 2.6.1 and 2.8: the subnet's own address is any of its routers', and all routers of the
+/// site have a group.
+#[test]
+fn the_router_is_any_router_and_one_of_all() {
+    let (net, _router) = started(Topology::builder());
+    let ping = net.lan.run("ping -6 -c 2 -i 0.2 2001:db8:1::").succeeds();
+    ping.says("bytes from 2001:db8:1::1");
+    for group in ["ff02::2", "ff05::2"] {
+        net.lan.run(&format!("ping -6 -c 1 -I eth0 {group}")).succeeds().says("bytes from");
+    }
+}
+
 #[test]
 fn a_web_page_on_the_router() {
     let (net, router) = started(Topology::builder());

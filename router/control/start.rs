@@ -194,7 +194,7 @@ impl Router {
             })?;
         }
         self.install_static().await?;
-        self.install_neighbours()
+        self.install_neighbours().await
     }
 
     /// The routes that come with the router's addresses.
@@ -254,7 +254,8 @@ impl Router {
         }
     }
 
-    fn install_neighbours(&mut self) -> Result<(), StartError> {
+    /// The configured neighbours, here and in the kernel, whose stack would believe others.
+    async fn install_neighbours(&mut self) -> Result<(), StartError> {
         let now = self.now();
         for entry in self.config.static_neighbours.clone() {
             let (port, address, mac) = (entry.port, entry.address, entry.mac);
@@ -263,6 +264,8 @@ impl Router {
                 let what = format!("neighbour {address}");
                 return Err(StartError::Full { what, full: TableFull });
             }
+            let tap = self.ports[port.index()].tap_index;
+            self.netlink.install_neighbour(tap, address, mac).await?;
         }
         self.act();
         Ok(())

@@ -79,7 +79,8 @@ fn may_leave(frame: &Frame, packet: Packet, adjacency: &Adjacency) -> Step<Leavi
     if packet.hops_left <= 1 {
         return Break(Verdict::Refuse(Refusal::TimeExceeded));
     }
-    if packet.scope_ends {
+    // RFC 4007 9: the zone of a link-local source ends where the packet would leave its link.
+    if packet.scope_ends && usize::from(adjacency.port) != frame.ingress().index() {
         return Break(Verdict::Refuse(Refusal::BeyondScope));
     }
     if frame.len() - ethernet::HEADER <= usize::from(adjacency.mtu) {

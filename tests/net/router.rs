@@ -118,39 +118,30 @@ impl Router {
     /// `ROUTER=kernel` the kernel gets the addresses and routes of the configuration instead.
     #[track_caller]
     pub fn start(net: &Topology, config: &Config) -> Self {
-        let mut router =
-            Self { namespace: net.router.clone(), socket: config.socket.clone(), process: None };
         if kernel_is_router() {
-            router.start_kernel(config);
-            return router;
+            return Self::kernel(net, config);
         }
-        router.process = Some(launch(net, config));
+        let process = Some(launch(net, config));
+        let mut router =
+            Self { namespace: net.router.clone(), socket: config.socket.clone(), process };
         let answers = || router.ask("ports --json").ok() || !router.is_running();
         let ready = holds_within(START, answers) && router.is_running();
         assert!(ready, "xrouter does not start:\n{}", router.log());
         router
     }
 
-    fn start_kernel(&self, config: &Config) {
-        let name = &self.namespace.name;
-        let config: toml::Table = config.to_string().parse().expect("the test wrote valid TOML");
-        for port in tables(&config, "port") {
-            let device = text(port, "device");
-            for address in port["addresses"].as_array().into_iter().flatten() {
-                let address = address.as_str().unwrap_or_default();
-                ip(&format!("-n {name} addr replace {address} dev {device}"));
-            }
-        }
-        sysctl(&self.namespace, &["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
-        for route in tables(&config, "route") {
-            let to = text(route, "to");
-            let kind = route.get("type").and_then(toml::Value::as_str);
-            let way = kind.map_or_else(
-                || format!("{to} via {}", text(route, "via")),
-                |kind| format!("{kind} {to}"),
-            );
-            ip(&format!("-n {name} route replace {way}"));
-        }
+    /// The kernel as the router in the middle: it gets the addresses, the routes and the static
+    /// neighbours of the configuration, and forwards.
+    #[track_caller]
+    pub fn kernel(net: &Topology, config: &Config) -> Self {
+        let socket = config.socket.clone();
+        let router = Self { namespace: net.router.clone(), socket, process: None };
+        let forward = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];
+        sysctl(&router.namespace, &forward);
+        let file = net.directory.join("kernel.ip");
+        fs::write(&file, as_ip_commands(config)).expect("the test's directory is writable");
+        ip(&format!("-n {} -batch {}", router.namespace.name, file.display()));
+        router
     }
 
     /// The namespace that it runs in: its kernel stack is the router's own.
@@ -315,6 +306,36 @@ pub fn launch(net: &Topology, config: &Config) -> Running {
     let file = net.directory.join("router.toml");
     fs::write(&file, config.to_string()).expect("the test's directory is writable");
     net.router.spawn_args(&[BINARY, "-c", &file.display().to_string()])
+}
+
+/// A configuration as `ip -batch` takes it.
+fn as_ip_commands(config: &Config) -> String {
+    let config: toml::Table = config.to_string().parse().expect("the test wrote valid TOML");
+    let device_of = |name: &str| {
+        let port = tables(&config, "port").find(|port| text(port, "name") == name);
+        text(port.expect("a port of this name"), "device")
+    };
+    let mut lines = Vec::new();
+    for port in tables(&config, "port") {
+        let device = text(port, "device");
+        for address in port["addresses"].as_array().into_iter().flatten() {
+            let address = address.as_str().unwrap_or_default();
+            lines.push(format!("addr replace {address} dev {device}"));
+        }
+    }
+    for neighbour in tables(&config, "neighbour") {
+        let (address, mac) = (text(neighbour, "address"), text(neighbour, "mac"));
+        let device = device_of(text(neighbour, "port"));
+        lines.push(format!("neigh replace {address} lladdr {mac} nud permanent dev {device}"));
+    }
+    for route in tables(&config, "route") {
+        let to = text(route, "to");
+        let kind = route.get("type").and_then(toml::Value::as_str);
+        let via = || format!("{to} via {}", text(route, "via"));
+        let way = kind.map_or_else(via, |kind| format!("{kind} {to}"));
+        lines.push(format!("route replace {way}"));
+    }
+    lines.join("\n") + "\n"
 }
 
 fn tables<'a>(config: &'a toml::Table, name: &str) -> impl Iterator<Item = &'a toml::Value> {

@@ -144,6 +144,12 @@ impl Host {
         sysctl(&self.namespace, &["net.ipv6.conf.all.disable_ipv6=1"]);
     }
 
+    /// From now on it only listens: nothing that arrives is for it, so nothing goes back.
+    pub fn deafen(&self) {
+        self.silence();
+        ip(&format!("-n {} -4 addr flush dev eth0", self.name));
+    }
+
     /// The SHA-256 sum of a file, in hex.
     pub fn sha256(&self, file: &Path) -> String {
         let line = format!("sha256sum < {}", file.display());
@@ -179,7 +185,8 @@ pub struct Topology {
     pub directory: PathBuf,
     builder: Builder,
     _reaper: Option<Child>,
-    _turn: File,
+    /// The lock is held until the last copy is closed.
+    turn: File,
 }
 
 impl Topology {
@@ -194,9 +201,20 @@ impl Topology {
     }
 
     fn new(builder: Builder) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let turn = take_turn();
         remove_leftovers();
+        Self::in_turn(builder, turn)
+    }
+
+    /// A second network like this one, beside it, with the same MACs and addresses: what two
+    /// routers do can be compared octet by octet.
+    pub fn twin(&self) -> Self {
+        let turn = self.turn.try_clone().expect("a descriptor is left");
+        Self::in_turn(self.builder.clone(), turn)
+    }
+
+    fn in_turn(builder: Builder, turn: File) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
         let directory = PathBuf::from(format!("/tmp/{name}"));
@@ -214,7 +232,7 @@ impl Topology {
             directory: directory.clone(),
             builder,
             _reaper: reaper,
-            _turn: turn,
+            turn,
         };
         topology.plug_lan();
         topology.plug_wan();
@@ -347,8 +365,9 @@ fn namespace(name: &str, directory: &Path) -> Namespace {
     let set = quiet.map(|key| [format!("all.{key}=0"), format!("default.{key}=0")]);
     let set: Vec<_> = set.iter().flatten().map(|s| format!("net.ipv6.conf.{s}")).collect();
     sysctl(&namespace, &set);
-    // A host's budget of ICMP errors is too small for a traceroute with many probes.
-    sysctl(&namespace, &["net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0"]);
+    // A host's budget of ICMP errors is too small for a traceroute with many probes. (Of IPv4's, a
+    // limit of 0 would spend what the kernel keeps for errors about routes.)
+    sysctl(&namespace, &["net.ipv4.icmp_ratemask=0", "net.ipv6.icmp.ratelimit=0"]);
     // The kernel must not forward in the router's place.
     sysctl(&namespace, &["net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"]);
     namespace

@@ -118,7 +118,7 @@ pub fn collect(wires: &[&Wire], quiet: Duration, limit: Duration) -> Vec<Vec<Hea
 }
 
 /// Wait until something has arrived; false if nothing does within `limit`.
-fn wait(wires: &[&Wire], limit: Duration) -> bool {
+pub fn wait(wires: &[&Wire], limit: Duration) -> bool {
     let poll = |wire: &&Wire| libc::pollfd {
         fd: wire.socket.as_raw_fd(),
         events: libc::POLLIN,

@@ -1,5 +1,5 @@
 //! What is asked of the kernel over rtnetlink: taps that look like their ports, cards that keep
-//! quiet under them, static routes for the kernel's own packets, news of links.
+//! quiet under them, static routes and neighbours for the kernel's own packets, news of links.
 //!
 //! Before working here, read rtnetlink(7), and `Documentation/networking/ip-sysctl.rst` for what
 //! [`sysctl`] writes. Everything that is ours in the kernel bears our number ([`PROTOCOL`]), so
@@ -9,6 +9,7 @@
 pub mod address;
 pub mod link;
 pub mod monitor;
+pub mod neighbour;
 pub mod quiet;
 pub mod route;
 pub mod statistics;

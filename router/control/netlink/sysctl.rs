@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use super::NetlinkError;
 use crate::packet::ethernet::MacAddress;
 
-/// What a tap is told before it is brought up. `forwarding` is left as it is: what the kernel
-/// forwards between taps and other devices is the operator's decision.
+/// What a tap is told before it is brought up. What the kernel forwards between taps and other
+/// devices is the operator's decision: IPv4's `forwarding` is left as it is, and so is IPv6's of
+/// `all`.
 const TAP: &[(Family, &str, &str)] = &[
     // An ARP request that does reach the kernel is answered only by the interface that has the
     // address (RFC 1122 3.3.4.2, strong host): the worker answers for the port's own.
@@ -24,6 +25,10 @@ const TAP: &[(Family, &str, &str)] = &[
     (Family::V4, "accept_redirects", "0"),
     // conf/default may have IPv6 switched off; then no address could be given.
     (Family::V6, "disable_ipv6", "0"),
+    // A router's interface, on which the kernel forwards nothing as long as that of `all` is 0: it
+    // listens to all routers of the link and the site, and to the subnets' anycast addresses
+    // (RFC 4291 2.6.1, 2.8).
+    (Family::V6, "forwarding", "1"),
     // No link-local address of the kernel's own choice: ours is the EUI-64 one of the port's MAC.
     (Family::V6, "addr_gen_mode", "1"),
     // A router advertises; it neither solicits nor believes others (RFC 4861 6.2.1), least of all

@@ -1,0 +1,55 @@
+//! The kernel as oracle: the same frames go into xrouter and into a twin network where the kernel
+//! forwards, and what comes out must be the same, octet by octet. `tests/oracle/differences.rs`
+//! lists what may differ, and why.
+//!
+//! | variable | what it does |
+//! | --- | --- |
+//! | `ORACLE_SECONDS` | how long to compare; `scripts/oracle` sets it |
+//! | `ORACLE_SEED` | which frames; it is printed, so that a run can be repeated |
+
+mod net;
+
+#[path = "oracle/cases.rs"]
+mod cases;
+#[path = "oracle/compare.rs"]
+mod compare;
+#[path = "oracle/differences.rs"]
+mod differences;
+#[path = "oracle/facts.rs"]
+mod facts;
+#[path = "oracle/generate.rs"]
+mod generate;
+#[path = "oracle/inputs.rs"]
+mod inputs;
+#[path = "oracle/mutate.rs"]
+mod mutate;
+#[path = "oracle/pair.rs"]
+mod pair;
+#[path = "oracle/random.rs"]
+mod random;
+#[path = "oracle/report.rs"]
+mod report;
+#[path = "oracle/traffic.rs"]
+mod traffic;
+
+use std::time::Duration;
+
+use compare::Comparison;
+use inputs::Inputs;
+use net::at_length;
+use report::Progress;
+
+#[test]
+fn xrouter_does_as_the_kernel_does() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let seconds = number("ORACLE_SECONDS").unwrap_or_else(|| at_length(20, 5));
+    let seed = number("ORACLE_SEED").unwrap_or(1);
+    eprintln!("seed {seed}, {seconds} s");
+    let comparison = Comparison::new();
+    let progress = Progress::new();
+    let time = Duration::from_secs(seconds);
+    let tally = comparison.run(Inputs::new(seed), time, |tally| progress.tell(tally));
+    eprint!("{}", report::table(&tally));
+    assert!(tally.frames > 0, "nothing was compared");
+    assert!(tally.found.is_empty(), "{}", report::unexplained(&tally));
+}

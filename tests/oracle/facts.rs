@@ -1,0 +1,376 @@
+//! What can be said of a frame that went in and of what came out, and what can be blotted out.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use xrouter::packet::ethernet::{self, HEADER, MacAddress, ether_type};
+use xrouter::packet::{arp, icmpv4, icmpv6, ipv4, ipv6, protocol, transport};
+
+use super::pair::{Frame, Outputs, ROUTER_MACS};
+
+/// Where an IPv6 packet has its source.
+pub const SOURCE6: usize = 8;
+pub const SOLICITATION: u8 = icmpv6::Type::NeighbourSolicitation as u8;
+/// What stands for any global address of the router.
+pub const ANY_OWN: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// One frame and what came of it, masked.
+pub struct Case<'a> {
+    pub frame: &'a Frame,
+    pub outputs: &'a Outputs,
+}
+
+impl<'a> Case<'a> {
+    pub fn only_kernel(&self) -> bool {
+        self.outputs.xrouter.is_empty()
+    }
+
+    pub fn only_xrouter(&self) -> bool {
+        self.outputs.kernel.is_empty()
+    }
+
+    pub fn kernel_all(&self, holds: fn(&[u8]) -> bool) -> bool {
+        self.outputs.kernel.iter().all(|output| holds(&output.octets))
+    }
+
+    pub fn xrouter_all(&self, holds: fn(&[u8]) -> bool) -> bool {
+        self.outputs.xrouter.iter().all(|output| holds(&output.octets))
+    }
+
+    /// Both did the same, but for what is blotted out.
+    pub fn equal_but(&self, blot: fn(&mut Vec<u8>) -> bool) -> bool {
+        let blotted = |frames: &[Frame]| {
+            let mut frames = frames.to_vec();
+            let mut blotted = false;
+            for frame in &mut frames {
+                blotted |= blot(&mut frame.octets);
+            }
+            frames.sort_unstable();
+            (frames, blotted)
+        };
+        let (kernel, is_there) = blotted(&self.outputs.kernel);
+        is_there && kernel == blotted(&self.outputs.xrouter).0
+    }
+
+    pub fn view4(&self) -> Option<ipv4::View<'a>> {
+        view4(&self.frame.octets)
+    }
+
+    pub fn view6(&self) -> Option<ipv6::View<'a>> {
+        view6(&self.frame.octets)
+    }
+
+    pub fn source4(&self) -> Option<Ipv4Addr> {
+        self.view4().map(|view| view.source())
+    }
+
+    pub fn destination4(&self) -> Option<Ipv4Addr> {
+        self.view4().map(|view| view.destination())
+    }
+
+    pub fn source6(&self) -> Option<Ipv6Addr> {
+        self.view6().map(|view| view.source())
+    }
+
+    pub fn destination6(&self) -> Option<Ipv6Addr> {
+        self.view6().map(|view| view.destination())
+    }
+
+    /// An octet of the packet in the frame.
+    pub fn octet(&self, at: usize) -> Option<u8> {
+        self.frame.octets.get(HEADER + at).copied()
+    }
+
+    pub fn receiver(&self) -> Option<MacAddress> {
+        ethernet::View::new(&self.frame.octets).map(|header| header.destination())
+    }
+
+    pub fn impossible_sender(&self) -> bool {
+        let sender = ethernet::View::new(&self.frame.octets).map(|header| header.source());
+        let own = ROUTER_MACS[self.frame.port];
+        sender.is_some_and(|sender| sender.is_multicast() || sender.to_string() == own)
+    }
+
+    pub fn tagged_for_priority(&self) -> bool {
+        let tag = self.frame.octets.get(HEADER - 2..HEADER + 2);
+        tag.is_some_and(|tag| {
+            matches!(tag, [0x81, 0, id, low] | [0x88, 0xa8, id, low] if id & 0x0f == 0 && *low == 0)
+        })
+    }
+
+    pub fn claims_no_host(&self) -> bool {
+        let packet = ethernet::View::new(&self.frame.octets)
+            .filter(|header| header.ether_type() == ether_type::ARP);
+        let view = packet.and_then(|header| arp::View::new(header.payload()).ok());
+        view.is_some_and(|view| !view.packet().sender_mac.is_unicast())
+    }
+
+    /// No route, or one that says so.
+    pub fn no_way(&self) -> bool {
+        self.destination4().is_some_and(|address| {
+            let octets = address.octets();
+            (128..192).contains(&octets[0]) || octets[..3] == [203, 0, 113]
+        })
+    }
+
+    pub fn unfinished(&self) -> bool {
+        self.frame
+            .octets
+            .get(HEADER..)
+            .is_some_and(|packet| transport::is_unfinished(packet).is_some())
+    }
+
+    pub fn has_options(&self) -> bool {
+        self.view4().is_some_and(|view| !view.options().is_empty())
+    }
+
+    pub fn has_extension_header(&self) -> bool {
+        use protocol::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
+        let next = self.octet(6).filter(|_| self.octet(0).is_some_and(|first| first >> 4 == 6));
+        matches!(next, Some(HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS))
+    }
+
+    /// The kernel sent all that xrouter did, and more, all of which holds.
+    pub fn kernel_adds(&self, holds: fn(&[u8]) -> bool) -> bool {
+        let more = surplus(&self.outputs.kernel, &self.outputs.xrouter);
+        let missing = surplus(&self.outputs.xrouter, &self.outputs.kernel);
+        missing.is_empty() && more.iter().all(|output| holds(&output.octets))
+    }
+
+    /// The other way round.
+    pub fn xrouter_adds(&self, holds: fn(&[u8]) -> bool) -> bool {
+        let more = surplus(&self.outputs.xrouter, &self.outputs.kernel);
+        let missing = surplus(&self.outputs.kernel, &self.outputs.xrouter);
+        missing.is_empty() && more.iter().all(|output| holds(&output.octets))
+    }
+
+    /// The kernel asks for the MAC of who sent the frame, and does no more than xrouter else.
+    pub fn kernel_asks_for_sender(&self) -> bool {
+        let source = match (self.source4(), self.source6()) {
+            (Some(source), _) => source.octets().to_vec(),
+            (_, Some(source)) => source.octets().to_vec(),
+            _ => return false,
+        };
+        let asked = |output: &Frame| output.octets.windows(source.len()).any(|part| part == source);
+        let questions = surplus(&self.outputs.kernel, &self.outputs.xrouter);
+        self.kernel_adds(own_question) && questions.iter().all(asked)
+    }
+}
+
+/// Those of `many` that are not in `few`.
+pub fn surplus(many: &[Frame], few: &[Frame]) -> Vec<Frame> {
+    let mut more = many.to_vec();
+    for output in few {
+        if let Some(place) = more.iter().position(|other| other == output) {
+            more.swap_remove(place);
+        }
+    }
+    more
+}
+
+pub fn is_subnet_broadcast(address: Ipv4Addr) -> bool {
+    matches!(address.octets(), [10, 1 | 2, 0, 255])
+}
+
+/// A subnet's own address: any of its routers.
+pub fn is_anycast(address: Ipv6Addr) -> bool {
+    matches!(
+        address.segments(),
+        [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 0] | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
+    )
+}
+
+/// A packet of the router's own.
+pub fn own4(octets: &[u8]) -> Option<ipv4::View<'_>> {
+    view4(octets).filter(|view| matches!(view.source().octets(), [10, 1 | 2, 0, 1]))
+}
+
+pub fn own6(octets: &[u8]) -> Option<ipv6::View<'_>> {
+    view6(octets).filter(|view| {
+        matches!(
+            view.source().segments(),
+            [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 1]
+                | [0xfe80, 0, 0, 0, 0, 0x0aff, 0xfe01 | 0xfe02, 1]
+                | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
+        )
+    })
+}
+
+/// An ICMP error of the router's own, its checksum right.
+pub fn own_error4(octets: &[u8]) -> bool {
+    let is_error = |message: icmpv4::View| {
+        icmpv4::is_error(message.message_type()) && message.is_checksum_valid()
+    };
+    own4(octets).is_some_and(|view| {
+        view.protocol() == protocol::ICMP && icmpv4::View::new(view.payload()).is_some_and(is_error)
+    })
+}
+
+/// A parameter problem of the router's own, or that it asks for the MAC of whom it would tell.
+pub fn own_problem4(octets: &[u8]) -> bool {
+    let kind = own4(octets).and_then(|view| view.payload().first());
+    let is_problem = kind == Some(&(icmpv4::Type::ParameterProblem as u8));
+    (own_error4(octets) && is_problem) || own_question(octets)
+}
+
+pub fn own_problem6(octets: &[u8]) -> bool {
+    own_message6(octets, |kind| kind == icmpv6::Type::ParameterProblem as u8)
+        || own_question(octets)
+}
+
+/// The router tells its link who it is, unasked.
+pub fn own_announcement(octets: &[u8]) -> bool {
+    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
+    let gratuitous = |packet: &[u8]| packet.get(14..18) == packet.get(24..28);
+    let advertises = own_advertisement(octets);
+    let to_all = view6(octets).is_some_and(|view| view.destination().is_multicast());
+    (arp && gratuitous(&octets[HEADER..])) || (advertises && to_all)
+}
+
+pub fn own_advertisement(octets: &[u8]) -> bool {
+    own_message6(octets, |kind| kind == icmpv6::Type::NeighbourAdvertisement as u8)
+}
+
+/// The router asks for a neighbour's MAC.
+pub fn own_question(octets: &[u8]) -> bool {
+    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
+    let is_request = octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 1]);
+    (arp && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
+}
+
+pub fn is_redirect(octets: &[u8]) -> bool {
+    let kind4 = own4(octets).and_then(|view| view.payload().first());
+    let kind6 = own6(octets).and_then(|view| view.payload().first());
+    kind4 == Some(&(icmpv4::Type::Redirect as u8)) || kind6 == Some(&(icmpv6::Type::Redirect as u8))
+}
+
+pub fn is_from_link_local(octets: &[u8]) -> bool {
+    view6(octets).is_some_and(|view| ipv6::is_link_local(view.source()))
+}
+
+pub fn is_to_link_local(octets: &[u8]) -> bool {
+    view6(octets).is_some_and(|view| ipv6::is_link_local(view.destination()))
+}
+
+/// An ICMPv6 error of the router's own.
+pub fn own_error6(octets: &[u8]) -> bool {
+    own_message6(octets, icmpv6::is_error)
+}
+
+/// The same, or that it asks for the MAC of whom it would send one.
+pub fn own_error6_or_question(octets: &[u8]) -> bool {
+    own_message6(octets, |kind| icmpv6::is_error(kind) || kind == SOLICITATION)
+}
+
+/// An ICMPv6 message of the router's own, of a type, with a right checksum.
+pub fn own_message6(octets: &[u8], is_type: fn(u8) -> bool) -> bool {
+    own6(octets).is_some_and(|view| {
+        let message = view.payload();
+        view.next_header() == protocol::ICMPV6
+            && message.first().is_some_and(|&kind| is_type(kind))
+            && icmpv6::is_checksum_valid(message, view.source(), view.destination())
+    })
+}
+
+pub fn view4(octets: &[u8]) -> Option<ipv4::View<'_>> {
+    let is_v4 = octets.get(HEADER - 2..HEADER)? == ether_type::IPV4.to_be_bytes();
+    ipv4::View::new(&octets[HEADER..]).ok().filter(|_| is_v4)
+}
+
+pub fn view6(octets: &[u8]) -> Option<ipv6::View<'_>> {
+    let is_v6 = octets.get(HEADER - 2..HEADER)? == ether_type::IPV6.to_be_bytes();
+    ipv6::View::new(&octets[HEADER..]).ok().filter(|_| is_v6)
+}
+
+/// Overwrite so many octets of the IPv4 packet with zeros, and put its checksum right.
+pub fn blot4(octets: &mut [u8], at: usize, length: usize) -> bool {
+    let packet = &mut octets[HEADER..];
+    packet[at..][..length].fill(0);
+    let header = usize::from(packet[0] & 0x0f) * 4;
+    ipv4::write_checksum(&mut packet[..header]);
+    true
+}
+
+/// The checksum that a host left to its card, also in what is quoted.
+pub fn finish(octets: &mut [u8]) -> bool {
+    octets.get_mut(HEADER..).is_some_and(transport::finish)
+}
+
+/// The options of a packet. Of an error that has them, and quotes the less, what is left is the
+/// quoted header without its own and 8 octets.
+pub fn without_options(octets: &mut Vec<u8>) -> bool {
+    let Some(start) = view4(octets).map(|view| view.header_len()) else { return false };
+    if !own_error4(octets) {
+        return blot4(octets, ipv4::HEADER, start - ipv4::HEADER);
+    }
+    octets.drain(HEADER + ipv4::HEADER..HEADER + start);
+    let (header, message) = octets[HEADER..].split_at_mut(ipv4::HEADER);
+    header[0] = 0x45;
+    header[2..4].fill(0);
+    ipv4::write_checksum(header);
+    message[2..4].fill(0);
+    let quote = &mut message[icmpv4::HEADER..];
+    let length = quote.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
+    quote.get_mut(ipv4::HEADER..length).into_iter().for_each(|options| options.fill(0));
+    quote.get_mut(10..12).into_iter().for_each(|checksum| checksum.fill(0));
+    octets.truncate(HEADER + ipv4::HEADER + icmpv4::HEADER + length + 8);
+    true
+}
+
+/// What the header quoted in host unreachable says of the packet's length and hops.
+pub fn without_quoted_way(octets: &mut [u8]) -> bool {
+    const HOP_LIMIT: usize = ipv6::HEADER + icmpv6::HEADER + 7;
+    let code = own4(octets).map(|view| (view.header_len(), view.payload().get(..2)));
+    let Some((start, code)) = code else {
+        let code = own6(octets).and_then(|view| view.payload().get(..2));
+        return own_error6(octets) && code == Some(&[1, 3]) && set6(octets, HOP_LIMIT, &[0]);
+    };
+    if !own_error4(octets) || code != Some(&[icmpv4::Type::Unreachable as u8, 1]) {
+        return false;
+    }
+    let message = &mut octets[HEADER + start..];
+    let Some(quoted) = message.get_mut(icmpv4::HEADER..icmpv4::HEADER + 12) else { return false };
+    quoted[2..4].fill(0);
+    quoted[6..9].fill(0);
+    quoted[10..].fill(0);
+    icmpv4::write_checksum(message);
+    true
+}
+
+pub fn without_receiver(octets: &mut [u8]) -> bool {
+    octets[..6].fill(0);
+    true
+}
+
+/// Take the option with the target's MAC, and the flag that goes with it, from a solicited
+/// advertisement of the router's.
+pub fn without_target_mac(octets: &mut Vec<u8>) -> bool {
+    const FLAGS: usize = ipv6::HEADER + 4;
+    const TARGET_END: usize = HEADER + ipv6::HEADER + 24;
+    if own_advertisement(octets) && octets.len() >= TARGET_END {
+        octets.truncate(TARGET_END);
+        without_receiver(octets);
+        octets[HEADER + 4..][..2].copy_from_slice(&24_u16.to_be_bytes());
+        return set6(octets, FLAGS, &[0xc0]);
+    }
+    false
+}
+
+/// The 20 bits before the payload length.
+pub fn blot_flow(octets: &mut [u8]) -> bool {
+    octets[HEADER + 1] &= 0xf0;
+    octets[HEADER + 2..][..2].fill(0);
+    true
+}
+
+/// Overwrite a part of an ICMPv6 packet, and put its checksum right.
+pub fn set6(octets: &mut [u8], at: usize, value: &[u8]) -> bool {
+    let part = octets.get_mut(HEADER + at..).and_then(|rest| rest.get_mut(..value.len()));
+    let Some(part) = part else { return false };
+    part.copy_from_slice(value);
+    let ends = view6(octets).map(|view| (view.source(), view.destination(), view.total_len()));
+    ends.into_iter().for_each(|(source, destination, length)| {
+        let message = &mut octets[HEADER..][ipv6::HEADER..length];
+        icmpv6::write_checksum(message, source, destination);
+    });
+    true
+}
