@@ -295,3 +295,14 @@ fn a_gateway_that_is_in_no_subnet_resolves() {
     net.lan.run("ping -c 1 -W 3 203.0.113.1").succeeds();
     net.lan.run("ping -6 -c 1 -W 3 fd00:3::1").succeeds();
 }
+
+/// RFC 3810 5, RFC 4862 5.4.2: a switch that looks at memberships lets solicitations through.
+/// Checklist C185.
+#[test]
+fn the_router_reports_the_groups_that_it_listens_to() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let report = net.lan.watch("eth0", "-v -c 1 'ip6 and dst host ff02::16'");
+    let _router = Router::start(&net, &net.config());
+    report.wait(seconds(5)).succeeds().says("rtalert").says("multicast listener report");
+}

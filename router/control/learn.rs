@@ -148,12 +148,11 @@ impl Router {
     fn give_up(&mut self, port: PortId, address: IpAddr) {
         let one_of_several = self.hops.fail(port, address, &mut self.fib);
         for awaited in self.hops.awaited(port, address) {
-            let again = one_of_several && awaited.neighbour.is_none();
-            self.tell_all(
-                || {
-                    if again { Command::Release(awaited) } else { Command::Fail(awaited) }
-                },
-            );
+            if one_of_several && awaited.neighbour.is_none() {
+                self.tell_all(|| Command::Release(awaited));
+            } else {
+                self.tell_all(|| Command::Fail(awaited));
+            }
         }
     }
 

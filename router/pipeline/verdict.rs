@@ -235,7 +235,7 @@ drop_reasons! {
         "Longer than the egress MTU and not to be fragmented; the sender was told."
         "Nothing, if path MTU discovery works; else raise the MTU or clamp the MSS."
     HostUnreachable "host_unreachable"
-        "The neighbour did not answer ARP or NDP, or the route says unreachable."
+        "The neighbour did not answer ARP or NDP, its link is down, or the route says unreachable."
         "Look whether the host is up: `xrouter show neighbours`."
     Prohibited "prohibited"
         "The route says prohibit."
