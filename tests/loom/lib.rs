@@ -1,14 +1,15 @@
 //! The router's own files over loom's atomics: they ask `crate::sync` for theirs.
 
+#[path = "../../router/id.rs"]
+pub mod id;
 #[path = "../../router/pipeline/counters/ledger.rs"]
 pub mod ledger;
-#[path = "../../router/table/publish.rs"]
-pub mod publish;
+pub mod table;
 
 /// What `router/sync.rs` gives the router.
 mod sync {
     pub use loom::hint::spin_loop;
-    pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub use loom::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 }
 
 /// Try `run` in every order of its threads' steps in which a thread is interrupted at no more than

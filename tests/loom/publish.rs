@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use xrouter_loom::every_order;
-use xrouter_loom::publish::{Epochs, Grace, Slots};
+use xrouter_loom::table::publish::{Epochs, Grace, Slots};
 
 /// A table of one entry, which names one of two slots. loom sees a write to a slot that is not
 /// ordered after each reader's reads of it.
