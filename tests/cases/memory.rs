@@ -30,16 +30,33 @@ pub enum Way {
     OneByOne,
 }
 
+/// Memory for [`run`]: all of it is free again after each run.
+pub fn area() -> Area {
+    Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory")
+}
+
+/// R01: whatever the case's octets, no panic, no frame lost, every frame accounted for, and one
+/// by one the same comes out as in a batch.
+pub fn same_both_ways(case: &Case, router: &Router, area: &mut Area) -> Result<(), String> {
+    let [batch, single] = [Way::Batch, Way::OneByOne].map(|way| {
+        let Outcome { mut out, drops } = run(case, router, area, way)?;
+        // In a batch, what is answered at once overtakes what is looked up.
+        out.sort_unstable();
+        Ok::<_, String>((out, drops))
+    });
+    let (batch, single) = (batch?, single?);
+    if batch == single { Ok(()) } else { Err(format!("{batch:#?} in a batch, else {single:#?}")) }
+}
+
 /// What becomes of the case's frames; an error if one is lost or not accounted for.
-pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
-    let mut area = Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory");
+pub fn run(case: &Case, router: &Router, area: &mut Area, way: Way) -> Result<Outcome, String> {
     let counters = WorkerCounters::new();
     let section = &case.config.router;
     let (rate_per_s, burst) = (section.icmp_errors_per_s, section.icmp_errors_burst);
     let mut engine = Engine {
         router,
         config: &case.config,
-        pool: Pool::new(&mut area),
+        pool: Pool::new(area),
         out: Outbox::new(case.config.ports.len()),
         local: Local {
             now: Nanos::ZERO,
