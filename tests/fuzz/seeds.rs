@@ -65,21 +65,25 @@ fn of_case(name: &str, input: &[Input], seeds: &mut Vec<Seed>) {
     }
 }
 
-/// Large TCP segments as the kernel writes them to a tap.
-fn segments() -> [Seed; 2] {
+/// Large TCP segments as the kernel writes them to a tap. Of the second frame that they make, one
+/// octet of the TCP header is changed, or of its data, which may be merged.
+fn segments() -> Vec<Seed> {
     const STATIONS: &str = "lan > eth 02:00:00:00:00:01 > 02:00:00:00:01:02";
     const SEGMENT: &str = "tcp 80 > 1000 seq 1 ack 9 flags PA opt 0101080a00000001 / data 3000";
     let packet = |ip: &str| {
         let line = format!("{STATIONS} / {ip} / {SEGMENT}");
         parse_line(&line).unwrap_or_else(|error| panic!("{error}")).2
     };
-    [
-        large("ipv4", packet("ip 10.1.0.1 > 10.1.0.2 id 7 df"), GSO_TCPV4),
-        large("ipv6", packet("ip6 2001:db8:1::1 > 2001:db8:1::2"), GSO_TCPV6),
-    ]
+    let v4 = packet("ip 10.1.0.1 > 10.1.0.2 id 7 df");
+    let v6 = packet("ip6 2001:db8:1::1 > 2001:db8:1::2");
+    let octets = [0, 3, 7, 11, 12, 13, 15, 19, 25, 40];
+    let both = octets.iter().flat_map(|&at| {
+        [large("ipv4", v4.clone(), GSO_TCPV4, at), large("ipv6", v6.clone(), GSO_TCPV6, at)]
+    });
+    both.collect()
 }
 
-fn large(name: &str, mut packet: Vec<u8>, gso_type: u8) -> Seed {
+fn large(name: &str, mut packet: Vec<u8>, gso_type: u8, damaged: u8) -> Seed {
     let ip = &packet[ethernet::HEADER..];
     let header = if gso_type == GSO_TCPV4 { ipv4::HEADER } else { ipv6::HEADER };
     let len = u16::try_from(ip.len() - header).expect("short");
@@ -101,7 +105,9 @@ fn large(name: &str, mut packet: Vec<u8>, gso_type: u8) -> Seed {
         csum_start: u16::try_from(start).expect("short"),
         csum_offset: 16,
     };
-    Seed::new("offload", name, offload::input(&header, &packet))
+    let at = u8::try_from(start).expect("short") + damaged;
+    let name = format!("{name}-{damaged}");
+    Seed::new("offload", &name, offload::input(&header, at, &packet))
 }
 
 /// A few routes, each put in and taken out again, with the reader's rounds in between.

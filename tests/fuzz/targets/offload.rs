@@ -55,9 +55,10 @@ pub fn run(octets: &[u8]) {
     });
 }
 
-/// The input that cuts this packet and damages nothing.
-pub fn input(header: &Header, packet: &[u8]) -> Vec<u8> {
-    [&header.octets()[..], &[0; 9], packet].concat()
+/// The input that cuts this packet, and changes a bit of the second frame's octet `at`.
+pub fn input(header: &Header, at: u8, packet: &[u8]) -> Vec<u8> {
+    let damage = [BIT_WITH_CHECKSUM, 1, at, 0, 0, 0, 0, 0, 0];
+    [&header.octets()[..], &damage, packet].concat()
 }
 
 /// The frames of a packet that is well-formed and has not too many of them.
@@ -94,15 +95,23 @@ fn cut(header: &Header, packet: &mut [u8], pool: &mut Pool<'_>) -> Option<Vec<Ve
     Some(frames)
 }
 
+/// In what is done to a frame: change a bit; or, with a right checksum after it, as a sender would.
+const BIT: u8 = 3;
+const BIT_WITH_CHECKSUM: u8 = 5;
+
 /// Leave a frame out, exchange two, change a bit, pad one, or leave them as they are.
 fn change(frames: &mut Vec<Vec<u8>>, [what, which, at]: [u8; 3]) {
     let which = usize::from(which) % frames.len().max(1);
     match what % 8 {
         1 if !frames.is_empty() => drop(frames.remove(which)),
         2 if which + 1 < frames.len() => frames.swap(which, which + 1),
-        3 => {
-            let octet = frames.get_mut(which).and_then(|frame| frame.get_mut(usize::from(at)));
-            octet.into_iter().for_each(|octet| *octet ^= 1 << (what >> 5));
+        BIT | BIT_WITH_CHECKSUM => {
+            let Some(frame) = frames.get_mut(which) else { return };
+            frame.get_mut(usize::from(at)).into_iter().for_each(|octet| *octet ^= 1 << (what >> 5));
+            if what % 8 == BIT_WITH_CHECKSUM {
+                let packet = frame.get_mut(ethernet::HEADER..).unwrap_or_default();
+                transport::finish(packet);
+            }
         }
         4 => {
             let short = frames.get_mut(which).filter(|frame| frame.len() < 1500);
