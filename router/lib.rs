@@ -5,7 +5,7 @@
 //! The modules are layers; each imports only from those above it in this list (`tests/layers.rs`
 //! holds them to it):
 //!
-//! - [`id`], [`packet`], [`frame`]: bytes and their meaning, and who owns them.
+//! - [`id`], `sync`, [`packet`], [`frame`]: bytes and their meaning, and who owns them.
 //! - [`table`], [`config`]: what is looked up on a packet's way; what router.toml says.
 //! - [`pipeline`]: what a router does to a frame, without I/O.
 //! - [`io`]: where frames come from and go to: AF_XDP, the XDP program, taps.
@@ -22,5 +22,6 @@ pub mod id;
 pub mod io;
 pub mod packet;
 pub mod pipeline;
+mod sync;
 pub mod table;
 pub mod worker;

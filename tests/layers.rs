@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may use besides itself. Everything points downwards.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("id", &[]),
+    ("sync", &[]),
     ("packet", &["id"]),
     ("frame", &["id"]),
     ("config", &["table", "packet", "id"]),
-    ("table", &["packet", "id"]),
-    ("pipeline", &["table", "packet", "frame", "id"]),
+    ("table", &["packet", "sync", "id"]),
+    ("pipeline", &["table", "packet", "frame", "sync", "id"]),
     ("io", &["frame", "packet", "id"]),
     ("worker", &["io", "pipeline", "table", "frame", "packet", "id"]),
     ("control", &["worker", "io", "pipeline", "config", "table", "frame", "packet", "id"]),

@@ -60,9 +60,12 @@ pub fn of(octets: &[u8]) -> u16 {
 
 /// Whether the sum over a message with its checksum in place is right. Accepts both zeros: a field
 /// of 0xffff is as valid as one of 0x0000.
+///
+/// Under the fuzzer every checksum is right: it would not guess one, and so never see what comes
+/// after this check.
 #[inline]
 pub fn is_valid(sum: u32) -> bool {
-    fold(sum) == 0xffff
+    cfg!(fuzzing) || fold(sum) == 0xffff
 }
 
 /// The checksum after one 16-bit word of the message has changed from `old_word` to `new_word`

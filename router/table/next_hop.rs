@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::adjacency::{ADJACENCY_WORDS, Adjacency, AdjacencyKind};
 use super::group::{BUCKETS, buckets};
@@ -15,6 +14,7 @@ use super::publish::{Grace, Limbo, Slots};
 use super::shared::Region;
 use super::{Budget, TableFull};
 use crate::id::{NEXT_HOP_ID_MAX, NextHopId};
+use crate::sync::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// In a word of `next_hops`: the rest is the slot of a group, not of an adjacency.
 pub const IS_GROUP: u32 = 0x8000_0000;

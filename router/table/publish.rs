@@ -16,12 +16,15 @@
 //! The XDP program is no reader of this kind: it runs inside an RCU read section and has no
 //! epoch. On the day it reads the tables, [`Epochs::oldest`] is the place that has to know of
 //! its grace period too (`membarrier`, or an update of an array of maps, which waits for one).
+//!
+//! `tests/loom/` tries every order of a writer's and its readers' steps.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crossbeam::utils::CachePadded;
+
+use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Most readers that there can be.
 pub const READERS_MAX: usize = 64;

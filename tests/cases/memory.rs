@@ -14,7 +14,7 @@ use xrouter::pipeline::report::{Report, Said};
 use xrouter::pipeline::verdict::DropReason;
 use xrouter::pipeline::{self, BATCH, Batch, Local, Outbox, kernel};
 use xrouter::table::meter::Nanos;
-use xrouter::table::police::Policers;
+use xrouter::table::police::{Policers, RATE_MAX};
 
 use crate::case::{Case, Input, Outcome, Source, frame_line};
 use crate::router::Router;
@@ -34,22 +34,77 @@ pub enum Way {
     OneByOne,
 }
 
+/// Memory for [`run`]: all of it is free again after each run.
+pub fn area() -> Area {
+    Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory")
+}
+
+/// R01: whatever the case's octets, no panic, no frame lost, every frame accounted for, and one
+/// by one the same comes out as in a batch.
+pub fn same_both_ways(case: &Case, router: &Router, area: &mut Area) -> Result<(), String> {
+    let limits = generous(&case.config);
+    let [batch, single] = [Way::Batch, Way::OneByOne].map(|way| {
+        let Outcome { mut out, drops } = run_within(case, router, area, way, &limits)?;
+        // In a batch, what is answered at once overtakes what is looked up.
+        out.iter_mut().for_each(|line| *line = unnumbered(line));
+        out.sort_unstable();
+        Ok::<_, String>((out, drops))
+    });
+    let (batch, single) = (batch?, single?);
+    if batch == single { Ok(()) } else { Err(format!("{batch:#?} in a batch, else {single:#?}")) }
+}
+
+/// The line of an ICMP error without the identification, which only says when it was made.
+fn unnumbered(line: &str) -> String {
+    let Some((before, after)) = line.split_once(" ttl 64 id ") else { return line.to_owned() };
+    match after.split_once(" tos 0xc0 / icmp ") {
+        Some((_, message)) => format!("{before} / icmp {message}"),
+        None => line.to_owned(),
+    }
+}
+
+/// The same without limits: which of two frames comes first would decide which one meets them.
+fn generous(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.police.per_s.fill(RATE_MAX);
+    let router = &mut config.router;
+    for limit in [
+        &mut router.icmp_errors_per_s,
+        &mut router.icmp_errors_burst,
+        &mut router.icmp_errors_per_host_per_s,
+        &mut router.icmp_errors_per_host_burst,
+    ] {
+        *limit = 1_000_000;
+    }
+    config
+}
+
 /// What becomes of the case's frames; an error if one is lost or not accounted for.
-pub fn run(case: &Case, router: &Router, way: Way) -> Result<Outcome, String> {
-    let mut area = Area::new(CHUNKS, CHUNK_SIZE, false).expect("memory");
+pub fn run(case: &Case, router: &Router, area: &mut Area, way: Way) -> Result<Outcome, String> {
+    run_within(case, router, area, way, &case.config)
+}
+
+/// The same within the limits of this configuration.
+fn run_within(
+    case: &Case,
+    router: &Router,
+    area: &mut Area,
+    way: Way,
+    limits: &Config,
+) -> Result<Outcome, String> {
     let counters = WorkerCounters::new();
-    let policers = Policers::new(case.config.police.clone(), case.config.ports.len());
+    let policers = Policers::new(limits.police.clone(), limits.ports.len());
     let mut engine = Engine {
         router,
         config: &case.config,
-        pool: Pool::new(&mut area),
+        pool: Pool::new(area),
         out: Outbox::new(case.config.ports.len()),
         local: Local {
             now: Nanos::ZERO,
             utc_at_start: NOON,
             counters: &counters,
             policers: &policers,
-            icmp_errors: error_budget(&case.config, 1),
+            icmp_errors: error_budget(limits, 1),
             ip_id: 0,
             reports: ArrayVec::new(),
         },
