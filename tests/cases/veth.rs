@@ -306,15 +306,14 @@ impl Run<'_> {
 
     /// What is expected of control is marked as such and stands once, however often it is said.
     /// What is not, and is only the router's claim to its own addresses, is left out.
-    fn told_apart(&self, mut lines: Vec<String>) -> Vec<String> {
-        let claims: Vec<_> =
-            self.case.config.ports().flat_map(|(id, port)| claims(id, port)).collect();
-        let expected = expected(self.case).out;
-        lines.retain(|line| expected.contains(line) || !claims.contains(line));
+    fn told_apart(&self, lines: Vec<String>) -> Vec<String> {
         let is_control = |line: &String| {
             self.case.control.iter().any(|control| control.strip_prefix(CONTROL) == Some(line))
         };
         let (said, mut out): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_control);
+        let claims: Vec<_> =
+            self.case.config.ports().flat_map(|(id, port)| claims(id, port)).collect();
+        out.retain(|line| self.case.expected.out.contains(line) || !claims.contains(line));
         let said_it = |control: &&String| said.iter().any(|line| control.ends_with(line));
         out.extend(self.case.control.iter().filter(said_it).cloned());
         out
