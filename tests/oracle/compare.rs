@@ -186,9 +186,12 @@ impl Patient {
     }
 }
 
-/// Whether one of the addresses is in this frame, which is of their family.
+/// Whether one of the addresses is in this frame, which is of their family: in its header, in one
+/// quoted, or as what is asked for.
 fn mentions(output: &Frame, addresses: &[IpAddr]) -> bool {
-    let holds = |octets: &[u8]| output.octets.windows(octets.len()).any(|part| part == octets);
+    const HEADERS: usize = 14 + 40 + 8 + 40;
+    let headers = &output.octets[..output.octets.len().min(HEADERS)];
+    let holds = |octets: &[u8]| headers.windows(octets.len()).any(|part| part == octets);
     addresses.iter().any(|address| match address {
         IpAddr::V4(address) => !output.is_ipv6() && holds(&address.octets()),
         IpAddr::V6(address) => output.is_ipv6() && holds(&address.octets()),

@@ -311,7 +311,10 @@ pub fn without_options(octets: &mut Vec<u8>) -> bool {
     let quote = &mut message[icmpv4::HEADER..];
     let length = quote.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
     quote.get_mut(ipv4::HEADER..length).into_iter().for_each(|options| options.fill(0));
-    quote.get_mut(10..12).into_iter().for_each(|checksum| checksum.fill(0));
+    // Its hops and its length, too: it may have waited for a neighbour (without_quoted_way).
+    for field in [2..4, 6..9, 10..12] {
+        quote.get_mut(field).into_iter().for_each(|field| field.fill(0));
+    }
     octets.truncate(HEADER + ipv4::HEADER + icmpv4::HEADER + length + 8);
     true
 }

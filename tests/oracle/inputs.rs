@@ -51,7 +51,7 @@ impl Iterator for Inputs {
     fn next(&mut self) -> Option<Frame> {
         loop {
             let frame = self.any();
-            if frame.fits() && !frame.is_ambiguous() {
+            if frame.fits() && !frame.is_ambiguous() && !frame.teaches() {
                 return Some(frame);
             }
         }

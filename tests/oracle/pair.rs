@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use xrouter::packet::ethernet::{HEADER, ether_type};
 use xrouter::packet::text::parse_line;
+use xrouter::packet::{ipv6, protocol};
 
 use super::net::wire::{Wire, wait};
 use super::net::{
@@ -54,6 +55,27 @@ impl Frame {
             _ => [None; 2],
         };
         addresses.into_iter().flatten().filter(|&address| is_silent(address)).collect()
+    }
+
+    /// Whether it tells who has the MAC of an address that is to stay silent (ARP, or a
+    /// solicitation or advertisement): what is learnt, and from whom, is not compared here.
+    pub fn teaches(&self) -> bool {
+        let (kind, packet) = self.untagged();
+        let is_silent4 = |at: usize| {
+            let address = packet.get(at..).and_then(<[u8]>::first_chunk::<4>);
+            address.is_some_and(|address| is_silent((*address).into()))
+        };
+        let is_silent6 = |at: usize| {
+            let address = packet.get(at..).and_then(<[u8]>::first_chunk::<16>);
+            address.is_some_and(|address| is_silent((*address).into()))
+        };
+        let discovers = packet.get(6) == Some(&protocol::ICMPV6)
+            && matches!(packet.get(ipv6::HEADER), Some(135 | 136));
+        match kind {
+            ether_type::ARP => is_silent4(14),
+            ether_type::IPV6 => discovers && (is_silent6(8) || is_silent6(ipv6::HEADER + 8)),
+            _ => false,
+        }
     }
 
     pub fn is_ipv6(&self) -> bool {
