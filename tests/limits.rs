@@ -101,7 +101,7 @@ fn clients_of_the_api_that_misbehave() {
         router.usage().descriptors <= before.descriptors
     });
     let grown = router.usage().resident.saturating_sub(before.resident);
-    let more = most - before.descriptors;
+    let more = most.saturating_sub(before.descriptors);
     figure("R30", "clients that misbehave: transit loss 0", flight, flight.lost_nothing());
     figure("R30", "descriptors bounded: <= 40 more", more, more <= 40);
     figure("R30", "memory growth < 16 MiB", format!("{grown} KiB"), grown < 16 << 10);

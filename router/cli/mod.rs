@@ -6,6 +6,8 @@ mod log;
 mod run;
 mod show;
 
+use std::fs::File;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +73,9 @@ impl Running {
     }
 }
 
+/// Descriptors that an event loop with its signals takes, and some more.
+const DESCRIPTORS: usize = 16;
+
 /// Do what the arguments say.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse() {
@@ -120,6 +125,9 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
 fn start(file: &std::path::Path) -> anyhow::Result<()> {
     log::start();
     let config = Config::load(file)?;
+    // The event loop panics where it finds no descriptor; the rest says so.
+    let spare: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    drop(spare.context("no descriptors for the event loop")?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -3,7 +3,7 @@
 //! Not from /sys: in a network namespace entered by setns(2) that still shows the devices of the
 //! namespace that mounted it.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -90,30 +90,31 @@ impl Device {
     }
 }
 
-/// The number of the device `name`.
+/// The number of the device `name`. Not by if_nametoindex(3): glibc hides that there was no
+/// descriptor for its socket.
 pub fn index(name: &str) -> Result<u32, DeviceError> {
     let not_found = || DeviceError::NotFound { name: name.to_owned() };
-    let failed = |cause| DeviceError::Call { name: name.to_owned(), call: "if_nametoindex", cause };
-    let text = CString::new(name).map_err(|_| not_found())?;
-    // SAFETY: `text` ends with a zero octet and is alive during the call.
-    match unsafe { libc::if_nametoindex(text.as_ptr()) } {
-        // It opens a socket, for which there may be no descriptor.
-        0 => Err(match io::Error::last_os_error() {
-            error if error.raw_os_error() == Some(libc::ENODEV) => not_found(),
-            error => failed(error),
-        }),
-        index => Ok(index),
+    if name.len() >= libc::IF_NAMESIZE || name.contains('\0') {
+        return Err(not_found());
+    }
+    let failed = |call| move |cause| DeviceError::Call { name: name.to_owned(), call, cause };
+    let query = Query { socket: any_socket().map_err(failed("socket"))?, name: name.to_owned() };
+    let mut request = query.request();
+    match query.ioctl(libc::SIOCGIFINDEX, &mut request) {
+        // SAFETY: SIOCGIFINDEX writes this member, and any number is a value of it.
+        Ok(()) => Ok(unsafe { request.ifr_ifru.ifru_ifindex }.unsigned_abs()),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Err(not_found()),
+        Err(error) => Err(failed("SIOCGIFINDEX")(error)),
     }
 }
 
 /// The name of the device with this number.
 pub fn name(ifindex: u32) -> io::Result<String> {
-    let mut text = [0; libc::IF_NAMESIZE];
-    // SAFETY: `text` has the `IF_NAMESIZE` octets that the call may write.
-    if unsafe { libc::if_indextoname(ifindex, text.as_mut_ptr()) }.is_null() {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(text_of(&text))
+    let query = Query { socket: any_socket()?, name: String::new() };
+    let mut request = query.request();
+    request.ifr_ifru.ifru_ifindex = i32::try_from(ifindex).map_err(io::Error::other)?;
+    query.ioctl(libc::SIOCGIFNAME, &mut request)?;
+    Ok(text_of(&request.ifr_name))
 }
 
 /// Name of the driver of the device with this number; empty if it does not tell.
@@ -172,7 +173,7 @@ struct Query {
 impl Query {
     fn new(ifindex: u32, asked: &str) -> Result<Self, DeviceError> {
         let call = |call| move |cause| DeviceError::Call { name: asked.to_owned(), call, cause };
-        let name = name(ifindex).map_err(call("if_indextoname"))?;
+        let name = name(ifindex).map_err(call("SIOCGIFNAME"))?;
         Ok(Self { socket: any_socket().map_err(call("socket"))?, name })
     }
 
