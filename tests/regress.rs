@@ -8,6 +8,7 @@
 #[path = "cases/case.rs"]
 mod case;
 #[path = "cases/memory.rs"]
+#[allow(dead_code, reason = "the cases use more of it")]
 mod memory;
 #[path = "cases/router.rs"]
 mod router;
