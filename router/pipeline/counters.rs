@@ -97,6 +97,8 @@ port_counters! {
     icmp_suppressed,
     /// Redirects sent (part of `originated`).
     redirects,
+    /// ARP and neighbour discovery that control was not told of: more came than it needs to hear.
+    unheard,
     /// Handed to the worker that owns the egress port's queue.
     handed_over,
     /// Waiting for a neighbour's MAC now; the port is the one that the frame came in by.

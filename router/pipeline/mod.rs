@@ -33,7 +33,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use crate::frame::{Frame, Pool};
-use crate::id::NextHopId;
+use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::ether_type;
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
@@ -43,7 +43,7 @@ use crate::table::police::Policers;
 use budget::ErrorBudget;
 use counters::WorkerCounters;
 pub use outbox::{Outbox, Place};
-use report::Report;
+use report::{Hearing, Report, Said};
 use verdict::{DropReason, Step, Verdict};
 
 /// Most frames that are processed together. 64 keep their headers in the first-level cache.
@@ -76,6 +76,8 @@ pub struct Local<'a> {
     pub policers: &'a Policers,
     /// The identification of the next IPv4 packet of our own.
     pub ip_id: u16,
+    /// How much of what is heard control is told.
+    pub hearing: Hearing,
     /// What is to be said to control after this round.
     pub reports: ArrayVec<Report, REPORTS_MAX>,
 }
@@ -89,6 +91,15 @@ impl Local<'_> {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let milliseconds = (self.utc_at_start + self.now.since(Nanos::ZERO)).as_millis();
         u32::try_from(milliseconds % u128::from(DAY)).unwrap_or_default()
+    }
+
+    /// ARP or neighbour discovery said this on a port.
+    fn hear(&mut self, port: PortId, said: Said) {
+        if self.hearing.takes(&said, self.now) {
+            self.report(Report::Heard { port, said });
+        } else {
+            self.counters.port(port).unheard.add(1);
+        }
     }
 
     fn report(&mut self, report: Report) {

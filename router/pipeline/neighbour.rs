@@ -15,7 +15,7 @@ use crate::table::interface::Interface;
 use crate::table::{Adjacency, AdjacencyKind};
 
 use super::ip6::is_ours;
-use super::report::{Report, Said};
+use super::report::Said;
 use super::source::leads_somewhere;
 use super::verdict::{DropReason, Step, Verdict};
 use super::{Local, Packet, Tables, route};
@@ -47,7 +47,7 @@ pub(super) fn arp(
         arp::Operation::Request => Said::ArpRequest { sender, mac, for_us },
         arp::Operation::Reply => Said::ArpReply { sender, mac, for_us },
     };
-    local.report(Report::Heard { port: frame.ingress(), said });
+    local.hear(frame.ingress(), said);
     if tables.snapshot.is_own4(sender) {
         return Break(Verdict::Drop(DropReason::AddressConflict));
     }
@@ -110,7 +110,7 @@ pub(super) fn discovery(
                 solicited: told.solicited,
                 overrides: told.overrides,
             };
-            local.report(Report::Heard { port: frame.ingress(), said });
+            local.hear(frame.ingress(), said);
             match [source, told.target].iter().any(|&a| is_ours(a, interface, tables)) {
                 true => Verdict::Drop(DropReason::AddressConflict),
                 false => Verdict::Punt(frame.ingress()),
@@ -130,7 +130,7 @@ fn solicited(
 ) -> Verdict {
     let for_us = interface.has6(asked.target);
     let said = Said::Solicitation { source, mac: asked.source_mac, for_us };
-    local.report(Report::Heard { port: frame.ingress(), said });
+    local.hear(frame.ingress(), said);
     if is_ours(source, interface, tables) {
         return Verdict::Drop(DropReason::AddressConflict);
     }

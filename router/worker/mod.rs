@@ -26,7 +26,10 @@ use crate::id::PortId;
 use crate::pipeline::budget::ErrorBudget;
 use crate::pipeline::counters::{Places, WorkerCounters};
 use crate::pipeline::verdict::{Awaited, DropReason, Refusal, Verdict};
-use crate::pipeline::{self, Batch, Local, Outbox, Tables, report::Report};
+use crate::pipeline::{
+    self, Batch, Local, Outbox, Tables,
+    report::{Hearing, Report},
+};
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
 
@@ -105,6 +108,7 @@ impl<'w> Worker<'w> {
             icmp_errors: setup.icmp_errors.clone(),
             policers: &setup.policers,
             ip_id: 0,
+            hearing: Hearing::new(),
             reports: arrayvec::ArrayVec::new(),
         };
         let ports: Vec<_> = (0..setup.ports).filter_map(PortId::new).map(Port::absent).collect();

@@ -10,7 +10,7 @@ use xrouter::control::workers::error_budget;
 use xrouter::frame::{Area, Frame, Pool};
 use xrouter::packet::ethernet::MacAddress;
 use xrouter::pipeline::counters::{Counter, PortCounters, WorkerCounters};
-use xrouter::pipeline::report::{Report, Said};
+use xrouter::pipeline::report::{Hearing, Report, Said};
 use xrouter::pipeline::verdict::DropReason;
 use xrouter::pipeline::{self, BATCH, Batch, Local, Outbox, kernel};
 use xrouter::table::meter::Nanos;
@@ -106,6 +106,7 @@ fn run_within(
             policers: &policers,
             icmp_errors: error_budget(limits, 1),
             ip_id: 0,
+            hearing: Hearing::new(),
             reports: ArrayVec::new(),
         },
     };
