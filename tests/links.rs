@@ -103,13 +103,13 @@ fn a_card_that_is_deleted_or_moved_away() {
 fn a_receiver_that_takes_nothing_holds_up_nobody() {
     needs_xrouter!();
     let (net, config) = three_ports();
-    let router = Router::start(&net, &config);
+    let router = Router::start(&net, &config.router("ring = 128"));
     let chunks = umem_is_whole(&router);
     let canary = Canary::start(&net);
     let before = router.usage();
     // Without a carrier the kernel takes one packet in each call: the transmit ring overflows.
     ip(&format!("-n {} link set {HOST_DEVICE} down", net.dmz().name));
-    let limit = Limit { frames: u64::MAX, time: seconds(600), per_second: 50_000 };
+    let limit = Limit { frames: u64::MAX, time: seconds(600), per_second: 80_000 };
     let to = STATIC.parse().expect("an address");
     let flood = Flood::start(&net.wan, vec![frames::udp4_from(2, to, 64, 18)], limit);
     eventually(seconds(5), "the transmit ring overflows", || router.dropped("transmit_full") > 0);
