@@ -32,7 +32,7 @@ fn config(net: &Topology) -> Config {
 }
 
 fn fast() -> Limit {
-    let time = at_length(seconds(15), seconds(5));
+    let time = at_length(seconds(15), seconds(5)) * soak();
     Limit { frames: u64::MAX, time, per_second: 50_000 }
 }
 
@@ -47,12 +47,15 @@ fn numbers() -> impl Iterator<Item = u32> {
     })
 }
 
-/// The canary lost nothing but what the kernel lost before the router could see it.
+/// The router took nothing from the canary. Where the machine has no core left for the router, the
+/// kernel loses frames before it sees them, the canary's like any other: then its share is no larger
+/// than that of all.
 #[track_caller]
 fn unharmed(rule: &str, flight: Flight, books: &Books) {
-    let lost = books.lost_by_kernel("lan");
-    let met = flight.lost() == 0 || flight.lost() <= lost.min(flight.sent / 100);
-    figure(rule, "canary loses nothing", format!("{flight}; kernel lost {lost}"), met);
+    let (lost, arrived) = (books.lost_by_kernel("lan"), books.arrived("lan"));
+    let its_share = flight.sent * lost * 3 / (arrived * 2);
+    let measured = format!("{flight}; kernel lost {lost} of {arrived}");
+    figure(rule, "canary loses nothing", measured, flight.lost() <= its_share);
 }
 
 /// A subnet that is scanned: its hosts, and how packets to them look.
