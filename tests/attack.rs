@@ -13,7 +13,7 @@ use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
 use net::wire::{Heard, Wire};
 use net::{
     Config, HOST_DEVICE, Router, Topology, Usage, at_length, figure, frames, holds_within, ip,
-    seconds,
+    seconds, soak,
 };
 
 /// Neighbours that are in use while somebody scans their subnet.
