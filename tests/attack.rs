@@ -47,11 +47,12 @@ fn numbers() -> impl Iterator<Item = u32> {
     })
 }
 
-/// The router took nothing from the canary. Where the machine has no core left for the router, the
+/// The books close, and the router took nothing from the canary. Where the machine has no core left for the router, the
 /// kernel loses frames before it sees them, the canary's like any other: then its share is no larger
 /// than that of all.
 #[track_caller]
 fn unharmed(rule: &str, flight: Flight, books: &Books) {
+    books.close();
     let (lost, arrived) = (books.lost_by_kernel("lan"), books.arrived("lan"));
     let its_share = flight.sent * lost * 3 / (arrived * 2);
     let measured = format!("{flight}; kernel lost {lost} of {arrived}");
@@ -150,7 +151,6 @@ fn scan(subnet: &Subnet) {
     let met = latecomer <= seconds(5);
     figure(&format!("R18 {prefix}"), "recovers < 5 s", format!("{latecomer:.1?}"), met);
     flat(&format!("R18 {prefix}"), before, router.usage());
-    books.close();
 }
 
 /// Have the router know all of them.
@@ -243,7 +243,6 @@ fn a_flood_of_strangers_harms_nobody() {
     unharmed("R19", flight, &books);
     figure("R19", "control answers < 1 s", format!("{slowest:.0?}"), slowest < seconds(1));
     flat("R19", before, router.usage());
-    books.close();
     net.lan.run("ping -c 1 -W 3 10.2.0.2").succeeds();
 }
 
@@ -308,7 +307,6 @@ fn a_flood_that_asks_for_errors_gets_its_budget() {
     unharmed("R17", flight, &books);
     let met = errors > 100 && errors <= 1000 * took + 200;
     figure("R17", "errors <= 1000 /s + 200", format!("{errors} in {took} s"), met);
-    books.close();
 }
 
 /// R24: datagrams for the router that are never completed.
@@ -331,7 +329,6 @@ fn fragments_that_are_never_completed_fill_no_memory() {
     // The kernel looks before it takes one more.
     let met = used <= bound + 65_536;
     figure("R24", "fragments <= ipfrag_high_thresh", format!("{used} of {bound}"), met);
-    books.close();
 }
 
 /// R25: both ports on one wire. Nothing that is sent once goes round for ever.

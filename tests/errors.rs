@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use net::flood::{Flood, Limit};
+use net::ledger::Books;
 use net::{Namespace, Router, Topology, eventually, frames, ip, seconds, sysctl};
 
 /// The defaults of `icmp_errors_per_s` and `icmp_errors_burst`, and those for one host.
@@ -62,6 +63,7 @@ fn a_quiet_host_gets_every_answer_while_others_flood() {
     let most = 3 * (HOST_BURST + HOST_RATE * elapsed) + 3 * (3 + 10);
     eprintln!("{errors} errors in {elapsed} s, at most {most}, for {sent:?}");
     assert!(errors <= most && errors > 3 * HOST_BURST);
+    Books::at_rest(&router).close();
     router.stop();
 }
 
@@ -86,6 +88,7 @@ fn all_errors_together_keep_to_the_budget() {
     assert_eq!(router.dropped(net::names::reason::TTL_EXCEEDED), errors + refused);
     // The kernel's answers are not of this budget.
     net.lan.run("ping -c 20 -i 0.01 10.1.0.1").succeeds().says(" 0% packet loss");
+    Books::at_rest(&router).close();
 }
 
 #[test]
