@@ -121,13 +121,15 @@ fn scan(subnet: &Subnet) {
     let start = Instant::now();
 
     let scan = numbers().take(FRAMES as usize).map(subnet.host).map(Subnet::udp).collect();
-    let flood = Flood::start(&net.lan, scan, fast());
-    let steady = Limit { per_second: 1000, ..fast() };
+    let until_stopped = Limit { time: fast().time + seconds(60), ..fast() };
+    let flood = Flood::start(&net.lan, scan, until_stopped);
+    let steady = Limit { per_second: 1000, ..until_stopped };
     let flows = Flood::start(&net.lan, known.iter().copied().map(Subnet::udp).collect(), steady);
     let newcomer = time_to_answer(&net, subnet.newcomer, add);
+    std::thread::sleep(fast().time.saturating_sub(start.elapsed()));
     assert!(flood.is_running(), "the newcomer came during the attack");
-    flood.wait();
-    let flows = flows.wait();
+    flood.stop();
+    let flows = flows.stop();
 
     let took = start.elapsed();
     let full = router.row("tables", "table", "neighbours");
