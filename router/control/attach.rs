@@ -193,8 +193,7 @@ impl Router {
         let queues = queues_of(port, device)?;
         let mut sockets = Vec::new();
         for queue in 0..queues {
-            // A worker without a queue of the tap has none of the card either.
-            let worker = queue % port.tap_queues.len();
+            let worker = port.tap_queues.worker_of(queue);
             let memory = &self.workers[worker].memory;
             let number = u32::try_from(queue).unwrap_or(u32::MAX);
             let bind = |mode| Bind {
@@ -218,7 +217,8 @@ impl Router {
     }
 
     /// Give every worker its part of the port.
-    fn distribute(&self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
+    fn distribute(&mut self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
+        self.ports[id.index()].attach_tap_queues()?;
         let port = &self.ports[id.index()];
         let mut parts: Vec<Vec<Socket>> = (0..self.workers.len()).map(|_| Vec::new()).collect();
         for (worker, socket) in sockets {
