@@ -35,17 +35,19 @@ pub(super) fn accept(
         scope_ends: false,
         stamp: None,
     };
-    if is_tiny_fragment(&view) && !tables.snapshot.policy.tiny_fragments {
-        return Break(Verdict::Drop(DropReason::TinyFragment));
-    }
+    let tiny = is_tiny_fragment(&view);
     if total > usize::from(interface.mtu) {
         return Break(Verdict::Drop(DropReason::FrameTooLong));
     }
     // Padding goes no further: what a sender left there is nobody's business (CVE-2003-0001).
     frame.truncate(ethernet::HEADER + total);
     check_source(source, tables)?;
-    if !destination.is_multicast() && !source.is_unspecified() {
+    // 0.0.0.0/8 has no route: whoever speaks from it is judged below.
+    if !destination.is_multicast() && source.octets()[0] != 0 {
         source::validate(IpAddr::V4(source), interface, tables)?;
+    }
+    if tiny && !tables.snapshot.policy.tiny_fragments {
+        return Break(Verdict::Drop(DropReason::TinyFragment));
     }
     local_groups(frame, destination, interface, arrival)?;
     check_destination(destination)?;

@@ -83,7 +83,8 @@ struct Policer {
     interval: u64,
     /// How far ahead of its time a packet may come, in nanoseconds.
     tolerance: u64,
-    /// When the next packet would be due if they came evenly, in nanoseconds since the start.
+    /// When the next packet would be due if they came evenly, in nanoseconds since the start. All
+    /// workers write it. Relaxed: there is nothing else that has to be seen with it.
     due: AtomicU64,
 }
 
