@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use net::canary::Canary;
 use net::flood::{Flood, Limit};
-use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
+use net::ledger::{Books, closes, umem_comes_to_rest, umem_is_whole};
 use net::{
     Config, DMZ_DEVICE, HOST_DEVICE, Router, Topology, at_length, eventually, figure, frames, ip,
     seconds, soak,
@@ -57,9 +57,7 @@ fn a_link_that_flaps_under_traffic() {
     }
     drop(flood);
     let flight = canary.stop();
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
     let resumed = format!("{longest:.2?}");
     figure("R07", "forwards <= 1 s after link up", resumed, longest <= seconds(1));
     figure("R07", "canary past a flapping link: loss 0", flight, flight.lost_nothing());

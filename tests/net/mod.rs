@@ -45,6 +45,13 @@ pub use topology::{
 };
 pub use usage::Usage;
 
+/// A network like this, and a router in it with the configuration for it.
+pub fn started(builder: Builder) -> (Topology, Router) {
+    let net = builder.build();
+    let router = Router::start(&net, &net.config());
+    (net, router)
+}
+
 /// How long to pause between two looks at something that is being waited for.
 const PAUSE: Duration = Duration::from_millis(10);
 
