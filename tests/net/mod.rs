@@ -30,6 +30,8 @@ pub mod frames;
 pub mod freeze;
 pub mod ledger;
 pub mod names;
+#[path = "../oracle/random.rs"]
+mod random;
 mod router;
 mod topology;
 mod usage;
