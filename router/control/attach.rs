@@ -326,7 +326,7 @@ impl Router {
 }
 
 impl Port {
-    /// The largest IP packet now that the card's MTU is `card_mtu`; what it was, if that does not fit.
+    /// The largest IP packet now that the card's MTU is `card_mtu`; if that does not fit, what it was.
     fn follow_mtu(&self, card_mtu: u32, chunk_size: u16) -> u16 {
         let asked = self.config.mtu.map_or(card_mtu, |mtu| card_mtu.min(mtu.into()));
         let was = self.card.as_ref().map_or(0, |card| card.mtu);
