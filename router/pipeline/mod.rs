@@ -43,7 +43,7 @@ use budget::ErrorBudget;
 use counters::WorkerCounters;
 pub use outbox::{Outbox, Place};
 use report::Report;
-use verdict::{DropReason, Refusal, Step, Verdict};
+use verdict::{DropReason, Step, Verdict};
 
 /// Most frames that are processed together. 64 keep their headers in the first-level cache.
 pub const BATCH: usize = 64;
@@ -259,7 +259,7 @@ pub fn settle<'umem>(
 /// Drop a frame, and tell its sender in its own chunk.
 fn refuse<'umem>(
     mut frame: Frame<'umem>,
-    refusal: Refusal,
+    refusal: verdict::Refusal,
     tables: &Tables,
     local: &mut Local,
     pool: &mut Pool<'umem>,
