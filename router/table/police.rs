@@ -1,13 +1,14 @@
 //! Control-plane policing (RFC 6192): how many packets of each class the kernel's stack gets from
 //! each port. A flood of one class does not take from another, and all together leave the worker
 //! most of its core for forwarding.
+//!
+//! `tests/loom/` tries every order of two workers' steps.
 #![forbid(unsafe_code)]
-
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::meter::Nanos;
 use crate::id::PortId;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
 
 /// What a packet for the router itself is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
