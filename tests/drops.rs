@@ -60,13 +60,14 @@ fn no_chunk_for_what_the_kernel_sends() {
     });
 }
 
+/// Whoever is behind it is unreachable at once, a static neighbour too.
 #[test]
 fn a_port_without_a_card() {
     needs_xrouter!();
     let net = Topology::lan_wan();
     let entry = "address = \"10.2.0.50\"\nmac = \"02:00:0a:02:00:50\"\nport = \"wan\"";
     let config = net.config().and(&format!("[[neighbour]]\n{entry}"));
-    is_counted(&net, &config, "port_down", |router| {
+    is_counted(&net, &config, "host_unreachable", |router| {
         ip(&format!("-n {} link del eth0", net.wan.name));
         eventually(seconds(3), "wan is gone", || {
             router.row("ports", "name", "wan")["mode"] == "absent"

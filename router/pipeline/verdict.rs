@@ -262,7 +262,7 @@ drop_reasons! {
         "The port's transmit ring was full: it is slower than what is sent to it."
         "Overload. Raise [router] ring against bursts."
     PortDown "port_down"
-        "The port that the packet should leave by is not there."
+        "The port that the packet came in by, or should leave by, is gone."
         "Look at the cable and at `show ports`."
     PolicedNeighbour "policed_neighbour"
         "More ARP or neighbour discovery for the kernel than [police] neighbour_per_s allows."
