@@ -31,7 +31,7 @@ pub mod freeze;
 pub mod ledger;
 pub mod names;
 #[path = "../oracle/random.rs"]
-mod random;
+pub mod random;
 mod router;
 mod topology;
 mod usage;
