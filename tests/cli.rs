@@ -4,13 +4,7 @@ mod net;
 
 use std::fs;
 
-use net::{BINARY, Outcome, Router, Topology, launch, seconds};
-
-fn started() -> (Topology, Router) {
-    let net = Topology::builder().far().build();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
+use net::{BINARY, Outcome, Topology, launch, seconds, started};
 
 /// `xrouter check` of a configuration.
 fn check(net: &Topology, config: &str) -> Outcome {
@@ -80,7 +74,7 @@ fn without_a_router_a_command_says_so_in_one_line() {
 #[test]
 fn ports_are_shown() {
     needs_xrouter!();
-    let (_net, router) = started();
+    let (_net, router) = started(Topology::builder().far());
     let lan = router.row("ports", "name", "lan");
     assert_eq!(lan["device"], "lan0");
     assert_eq!(lan["link"], "up");
@@ -93,7 +87,7 @@ fn ports_are_shown() {
 #[test]
 fn routes_are_shown_and_one_is_looked_up() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder().far());
     net.lan.run("ping -c 1 10.3.0.2").succeeds();
     let route = router.row("routes", "to", "10.3.0.0/24");
     assert!(route["via"].to_string().contains("10.2.0.2"), "{route}");
@@ -109,7 +103,7 @@ fn routes_are_shown_and_one_is_looked_up() {
 #[test]
 fn every_table_has_a_form_for_people_and_one_for_programs() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder().far());
     net.lan.run("ping -c 1 10.3.0.2 && ping -6 -c 1 2001:db8:3::2").succeeds();
     net.lan.run("ping -c 1 -W 1 192.0.2.1").fails();
     for what in ["ports", "routes", "neighbours", "counters", "drops", "workers"] {

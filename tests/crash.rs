@@ -7,14 +7,8 @@ use std::fs;
 use net::flood::{Flood, Limit};
 use net::{
     HOST_DEVICE, LAN_DEVICE, Namespace, Router, Topology, WAN_DEVICE, at_length, eventually,
-    frames, holds_within, ip, launch, seconds,
+    frames, holds_within, ip, launch, seconds, started,
 };
-
-fn started() -> (Topology, Router) {
-    let net = Topology::lan_wan();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
 
 /// Packets pass within `limit` seconds, both ways and both families. Under load one may be lost.
 #[track_caller]
@@ -32,7 +26,7 @@ fn forwards(net: &Topology, limit: u64) {
 
 #[test]
 fn a_link_that_goes_down_and_up() {
-    let (net, _router) = started();
+    let (net, _router) = started(Topology::builder());
     forwards(&net, 5);
     for _ in 0..at_length(10, 3) {
         ip(&format!("-n {} link set eth0 down", net.lan.name));
@@ -50,7 +44,7 @@ fn a_link_that_goes_down_and_up() {
 #[test]
 fn an_unplugged_cable_is_seen_and_a_new_one_taken() {
     needs_xrouter!();
-    let (net, mut router) = started();
+    let (net, mut router) = started(Topology::builder());
     for _ in 0..at_length(5, 2) {
         forwards(&net, 10);
         net.unplug();
@@ -70,7 +64,7 @@ fn an_unplugged_cable_is_seen_and_a_new_one_taken() {
 #[test]
 fn both_cables_unplugged_under_load() {
     needs_xrouter!();
-    let (net, mut router) = started();
+    let (net, mut router) = started(Topology::builder());
     forwards(&net, 5);
     let flood = load(&net);
     net.unplug();
@@ -215,7 +209,7 @@ fn killed_under_load_and_started_again() {
 #[test]
 fn after_kill_9_the_kernel_has_the_card() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     router.kill();
     // The card may still be kept from ARP of its own, as xrouter had left it: so say who is who.
     let entry = |namespace: &str, address: &str, mac: &str, device: &str| {
@@ -232,7 +226,7 @@ fn after_kill_9_the_kernel_has_the_card() {
 #[test]
 fn a_second_router_on_the_same_card_is_refused_clearly() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     let second = launch(&net, &net.config().socket("second.sock")).wait(seconds(10)).fails();
     assert!(second.has("another xrouter"), "says why: {second}");
     forwards(&net, 3);

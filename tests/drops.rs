@@ -6,7 +6,7 @@ mod net;
 use std::net::Ipv4Addr;
 
 use net::flood::{Flood, Limit};
-use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
+use net::ledger::{closes, umem_is_whole};
 use net::{Config, Router, Topology, eventually, frames, ip, seconds};
 
 /// The drop for this reason is counted once `act` is done, and no chunk is lost by it.
@@ -17,9 +17,7 @@ fn is_counted(net: &Topology, config: &Config, reason: &str, act: impl FnOnce(&R
     let chunks = umem_is_whole(&router);
     act(&router);
     eventually(seconds(3), &format!("a drop for {reason}"), || router.dropped(reason) > 0);
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
     router.stop();
 }
 
@@ -62,13 +60,14 @@ fn no_chunk_for_what_the_kernel_sends() {
     });
 }
 
+/// Whoever is behind it is unreachable at once, a static neighbour too.
 #[test]
 fn a_port_without_a_card() {
     needs_xrouter!();
     let net = Topology::lan_wan();
     let entry = "address = \"10.2.0.50\"\nmac = \"02:00:0a:02:00:50\"\nport = \"wan\"";
     let config = net.config().and(&format!("[[neighbour]]\n{entry}"));
-    is_counted(&net, &config, "port_down", |router| {
+    is_counted(&net, &config, "host_unreachable", |router| {
         ip(&format!("-n {} link del eth0", net.wan.name));
         eventually(seconds(3), "wan is gone", || {
             router.row("ports", "name", "wan")["mode"] == "absent"

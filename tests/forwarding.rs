@@ -2,16 +2,10 @@
 
 mod net;
 
-use net::{Builder, Config, Router, Topology, seconds};
+use net::{Builder, Config, Router, Topology, seconds, started};
 
 fn far() -> (Topology, Router) {
     started(Topology::builder().far())
-}
-
-fn started(builder: Builder) -> (Topology, Router) {
-    let net = builder.build();
-    let router = Router::start(&net, &net.config());
-    (net, router)
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod net;
 use std::time::Instant;
 
 use net::flood::{Flood, Limit};
-use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
+use net::ledger::{Books, closes, umem_comes_to_rest, umem_is_whole};
 use net::names::reason;
 use net::{
     Config, HOST_DEVICE, LAN_DEVICE, Router, Topology, at_length, eventually, frames, seconds,
@@ -87,9 +87,7 @@ fn each_kind_of_frame_gives_its_chunk_back() {
     for frames in kinds {
         let limit = Limit { frames: 20_000, time: seconds(10), per_second: 20_000 };
         let _sent = Flood::start(&net.lan, frames(), limit).wait();
-        umem_comes_to_rest(&router);
-        assert_eq!(umem_is_whole(&router), chunks);
-        Books::at_rest(&router).close();
+        closes(&router, chunks);
     }
 }
 
@@ -110,9 +108,7 @@ fn a_dead_egress_link_holds_no_chunks() {
         assert_eq!(umem_is_whole(&router), chunks);
     }
     let _sent = flood.wait();
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
 }
 
 /// R03: the largest of everything, and the kernel refuses no descriptor.

@@ -49,7 +49,7 @@ fn damaged_frames_from_the_wire() {
     books.no_invalid_descriptors();
     let grown = router.usage().resident.saturating_sub(before.resident);
     eventually(seconds(5), "the router answers", || net.wan.run("ping -c 1 10.2.0.1").ok());
-    let new = kernel_complaints() - complaints;
+    let new = kernel_complaints().saturating_sub(complaints); // old ones leave the kernel's ring
     figure("R01", "damaged frames: canary loss 0", flight, flight.lost_nothing());
     figure("R01", "memory growth < 1 MiB", format!("{grown} KiB after {sent}"), grown < 1024);
     figure("R01", "the kernel's log is clean", format!("{new} complaints"), new == 0);

@@ -2,16 +2,10 @@
 
 mod net;
 
-use net::{Builder, Router, Topology, WAN_DEVICE, eventually, ip, launch, seconds};
+use net::{Builder, Topology, WAN_DEVICE, eventually, ip, launch, seconds, started};
 
 /// The smallest that IPv6 allows (RFC 8200 section 5).
 const SMALL: u32 = 1280;
-
-fn started(builder: Builder) -> (Topology, Router) {
-    let net = builder.build();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
 
 #[test]
 fn too_big_is_answered_with_the_right_mtu() {

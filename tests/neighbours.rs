@@ -2,13 +2,9 @@
 
 mod net;
 
-use net::{LAN_DEVICE, Router, Topology, eventually, ip, kernel_is_router, seconds, sysctl};
-
-fn started() -> (Topology, Router) {
-    let net = Topology::lan_wan();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
+use net::{
+    LAN_DEVICE, Router, Topology, eventually, ip, kernel_is_router, seconds, started, sysctl,
+};
 
 /// A router that has said on lan what it says of its own accord when the link comes up.
 fn settled() -> (Topology, Router) {
@@ -24,7 +20,7 @@ fn settled() -> (Topology, Router) {
 
 #[test]
 fn arping_finds_one_router() {
-    let (net, _router) = started();
+    let (net, _router) = started(Topology::builder());
     let arping = net.lan.run("/usr/bin/arping -c 3 -I eth0 10.1.0.1").succeeds();
     let arping = arping.says("[02:00:0A:01:00:01]").says("Received 3 response(s)");
     assert_eq!(arping.lines_with("reply from"), 3, "{arping}");
@@ -32,7 +28,7 @@ fn arping_finds_one_router() {
 
 #[test]
 fn nobody_answers_for_an_address_of_somebody_else() {
-    let (net, _router) = started();
+    let (net, _router) = started(Topology::builder());
     let arping = |address: &str| net.lan.run(&format!("/usr/bin/arping -c 2 -I eth0 {address}"));
     arping("10.1.0.77").fails().says("Received 0 response(s)");
     arping("10.2.0.2").fails().says("Received 0 response(s)");
@@ -49,7 +45,7 @@ fn ndisc6_finds_one_router() {
 
 #[test]
 fn the_first_packet_is_not_lost() {
-    let (net, _router) = started();
+    let (net, _router) = started(Topology::builder());
     net.lan.run("ping -c 1 -W 3 10.2.0.2").succeeds();
     net.lan.run("ping -6 -c 1 -W 3 2001:db8:2::2").succeeds();
 }
@@ -57,7 +53,7 @@ fn the_first_packet_is_not_lost() {
 #[test]
 fn neighbours_are_shown() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     net.lan.run("ping -c 2 -i 0.2 10.2.0.2 && ping -6 -c 2 -i 0.2 2001:db8:2::2").succeeds();
     for (address, mac, port) in [
         ("10.1.0.2", net.lan.mac(), "lan"),
@@ -89,7 +85,7 @@ fn the_router_announces_itself() {
 
 #[test]
 fn a_host_that_is_not_there_is_reported_unreachable() {
-    let (net, _router) = started();
+    let (net, _router) = started(Topology::builder());
     let ping = net.lan.run("ping -c 1 -W 8 10.2.0.77").fails();
     ping.says("From 10.1.0.1").says("Destination Host Unreachable");
     let ping = net.lan.run("ping -6 -c 1 -W 8 2001:db8:2::77").fails();
@@ -98,7 +94,7 @@ fn a_host_that_is_not_there_is_reported_unreachable() {
 
 #[test]
 fn a_host_that_changes_its_mac_is_followed_at_once() {
-    let (net, _router) = started();
+    let (net, _router) = started(Topology::builder());
     net.wan.run("ping -c 1 10.1.0.2 && ping -6 -c 1 2001:db8:1::2").succeeds();
     change_mac(&net);
     // The host speaks first: its ARP request and its solicitation carry the new MAC.
@@ -128,7 +124,7 @@ fn change_mac(net: &Topology) {
 #[test]
 fn a_card_that_changes_its_mac_is_announced() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     net.lan.run("ping -c 1 10.1.0.1 && ping -6 -c 1 2001:db8:1::1").succeeds();
     let new = "02:00:0a:01:00:77";
     ip(&format!("-n {} link set {LAN_DEVICE} address {new}", net.router.name));
@@ -268,7 +264,7 @@ assert lan.receive(defends, 2) is None, "more than once in ten seconds"
 #[test]
 fn a_port_whose_card_changes_its_mac_says_so() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     net.lan.run("ping -c 1 10.2.0.2").succeeds();
     let filter = "arp and src host 10.1.0.1 and dst host 10.1.0.1 and ether src 02:00:0a:01:00:77";
     let announced = net.lan.watch("eth0", &format!("-c 1 '{filter}'"));

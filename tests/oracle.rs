@@ -25,8 +25,6 @@ mod inputs;
 mod mutate;
 #[path = "oracle/pair.rs"]
 mod pair;
-#[path = "oracle/random.rs"]
-mod random;
 #[path = "oracle/report.rs"]
 mod report;
 #[path = "oracle/traffic.rs"]
@@ -36,7 +34,7 @@ use std::time::Duration;
 
 use compare::Comparison;
 use inputs::Inputs;
-use net::at_length;
+use net::{at_length, random};
 use report::Progress;
 
 #[test]

@@ -7,16 +7,11 @@ use std::time::{Duration, Instant};
 use net::canary::Canary;
 use net::flood::{Flood, Limit};
 use net::freeze::Frozen;
-use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
+use net::ledger::{Books, closes, umem_comes_to_rest, umem_is_whole};
 use net::{
     LAN_DEVICE, Namespace, Router, Topology, at_length, eventually, figure, frames, seconds, soak,
+    started,
 };
-
-fn started() -> (Topology, Router) {
-    let net = Topology::lan_wan();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
 
 fn health(router: &Router, what: &str, key: &str, value: &str) -> String {
     router.row(what, key, value)["health"].as_str().expect("a word").to_owned()
@@ -30,7 +25,7 @@ fn worker_health(router: &Router) -> String {
 #[test]
 fn a_stuck_worker_is_reported() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     let said = |what: &str| router.log().lines().filter(|line| line.contains(what)).count();
     assert_eq!(worker_health(&router), "good");
     let frozen = Frozen::thread(router.id(), "worker-0");
@@ -49,7 +44,7 @@ fn a_stuck_worker_is_reported() {
 #[test]
 fn a_stuck_worker_does_not_keep_the_router_from_stopping() {
     needs_xrouter!();
-    let (_net, router) = started();
+    let (_net, router) = started(Topology::builder());
     let _frozen = Frozen::thread(router.id(), "worker-0");
     router.stop();
 }
@@ -58,7 +53,7 @@ fn a_stuck_worker_does_not_keep_the_router_from_stopping() {
 #[test]
 fn a_dead_queue_is_reported() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     net.lan.run("ping -c 1 10.2.0.2").succeeds();
     take_sockets_away(&net.router, LAN_DEVICE);
     let limit = Limit { frames: u64::MAX, time: seconds(60), per_second: 100 };
@@ -127,7 +122,7 @@ fn a_stopped_process_loses_no_neighbour() {
 #[test]
 fn without_control_transit_goes_on() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     let chunks = umem_is_whole(&router);
     let canary = Canary::start(&net);
     let frozen = Frozen::thread(router.id(), "xrouter");
@@ -138,9 +133,7 @@ fn without_control_transit_goes_on() {
     drop(frozen);
     eventually(seconds(3), "what was held has expired", || router.dropped("hold_expired") > 0);
     let flight = canary.stop();
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
     figure("R05", "control stuck for 7 s: transit loss 0", flight, flight.lost_nothing());
     router.stop();
 }
@@ -169,8 +162,6 @@ fn a_stuck_worker_is_given_no_more_than_its_ring_holds() {
     drop(frozen);
     drop(flood);
     net.lan.run("ping -c 1 -W 3 10.2.0.2").succeeds();
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
     router.stop();
 }

@@ -2,13 +2,7 @@
 
 mod net;
 
-use net::{Builder, Router, Topology, seconds};
-
-fn started(builder: Builder) -> (Topology, Router) {
-    let net = builder.build();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
+use net::{Builder, Topology, seconds, started};
 
 #[test]
 fn the_router_answers_pings() {

@@ -3,7 +3,7 @@
 mod net;
 
 use net::names::WORKER_ROUNDS;
-use net::{Builder, Router, Topology, seconds};
+use net::{Builder, Router, Topology, eventually, seconds};
 use serde_json::Value;
 
 /// Needs two cores, 0 and 1.
@@ -84,6 +84,31 @@ fn one_worker_sends(net: &Topology) {
     assert!(handed_over > 100, "{handed_over} packets handed over");
     net::ledger::umem_is_whole(&router);
     net::ledger::Books::at_rest(&router).close();
+}
+
+/// What the kernel's stack sends is read from every queue of the tap that it chooses.
+#[test]
+fn a_card_that_comes_back_with_fewer_queues() {
+    needs_xrouter!();
+    let (net, router) = started(2, "[0, 1]");
+    let connect_often = "import errno, socket\n\
+        for _ in range(32):\n    \
+            s = socket.socket()\n    \
+            s.settimeout(2)\n    \
+            assert s.connect_ex(('10.1.0.2', 9)) == errno.ECONNREFUSED";
+    let connect_often = format!("/usr/bin/python3 -c \"{connect_often}\"");
+    for queues in [1, 2] {
+        net.unplug();
+        eventually(seconds(5), "the card is gone", || {
+            router.row("ports", "name", "lan")["mode"] == "absent"
+        });
+        net.plug_lan_with(queues);
+        eventually(seconds(10), "the card is taken", || {
+            net.lan.run("ping -c 1 -W 1 10.1.0.1").ok()
+        });
+        assert_eq!(router.row("ports", "name", "lan")["queues"], queues);
+        router.host().run(&connect_often).succeeds();
+    }
 }
 
 #[test]

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use net::canary::Canary;
 use net::flood::{Flood, Limit};
-use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
-use net::{Router, Topology, at_length, eventually, figure, frames, ip, seconds, soak};
-
-fn started() -> (Topology, Router) {
-    let net = Topology::lan_wan();
-    let router = Router::start(&net, &net.config());
-    (net, router)
-}
+use net::ledger::{Books, closes, umem_comes_to_rest, umem_is_whole};
+use net::{Router, Topology, at_length, eventually, figure, frames, ip, seconds, soak, started};
 
 /// Packets from lan for the router's own stack.
 fn for_the_stack(net: &Topology, per_second: u32) -> Flood {
     let limit = Limit { frames: u64::MAX, time: seconds(600), per_second };
     Flood::start(&net.lan, frames::for_the_router(), limit)
+}
+
+/// The router's own stack is reached over both families.
+#[track_caller]
+fn answers_again(net: &Topology) {
+    let ping = "ping -c 1 -W 1 10.1.0.1 && ping -6 -c 1 -W 1 2001:db8:1::1";
+    eventually(seconds(5), "the router answers again", || net.lan.run(ping).ok());
 }
 
 /// Of one core, while nothing goes on.
@@ -33,7 +34,7 @@ fn idle_share(router: &Router) -> f64 {
 #[test]
 fn a_tap_that_is_down() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     let chunks = umem_is_whole(&router);
     let canary = Canary::start(&net);
     let flood = for_the_stack(&net, 2_000);
@@ -43,16 +44,12 @@ fn a_tap_that_is_down() {
         ip(&format!("-n {host} link set lan down"));
         eventually(seconds(3), "drops are counted", || router.dropped("tap_down") > before + 100);
         ip(&format!("-n {host} link set lan up"));
-        eventually(seconds(5), "the router answers again", || {
-            net.lan.run("ping -c 1 -W 1 10.1.0.1 && ping -6 -c 1 -W 1 2001:db8:1::1").ok()
-        });
+        answers_again(&net);
     }
     drop(flood);
     let flight = canary.stop();
     ip(&format!("-n {host} link set lan down"));
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
     let idle = idle_share(&router);
     figure("R09", "tap down: transit loss 0", flight, flight.lost_nothing());
     figure("R09", "tap down: idle CPU < 5 %", format!("{:.1} %", 100.0 * idle), idle < 0.05);
@@ -74,15 +71,11 @@ fn a_tap_that_is_deleted() {
     let host = &router.host().name;
     for _ in 0..at_length(5, 2) * soak() {
         ip(&format!("-n {host} link del lan"));
-        eventually(seconds(5), "the router answers again", || {
-            net.lan.run("ping -c 1 -W 1 10.1.0.1 && ping -6 -c 1 -W 1 2001:db8:1::1").ok()
-        });
+        answers_again(&net);
     }
     drop(flood);
     let flight = canary.stop();
-    umem_comes_to_rest(&router);
-    assert_eq!(umem_is_whole(&router), chunks);
-    Books::at_rest(&router).close();
+    closes(&router, chunks);
     let idle = idle_share(&router);
     assert_eq!(routes(), before, "addresses and routes are as they were");
     assert_eq!(router.usage().descriptors, descriptors);
@@ -95,7 +88,7 @@ fn a_tap_that_is_deleted() {
 #[test]
 fn a_tap_whose_queue_is_full() {
     needs_xrouter!();
-    let (net, router) = started();
+    let (net, router) = started(Topology::builder());
     let chunks = umem_is_whole(&router);
     net.lan.run("ping -c 1 10.1.0.1").succeeds();
     let canary = Canary::start(&net);

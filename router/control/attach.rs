@@ -6,20 +6,17 @@ use std::sync::Arc;
 use super::Router;
 use super::hops::Egress as HopEgress;
 use super::lacks::Lacks;
+use super::netlink::NetlinkError;
 use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
-use super::netlink::{NetlinkError, sysctl};
+use super::open::QUEUES_MAX;
 use super::port::{Card, Port};
-use crate::config::{PortMode, RouterSection};
 use crate::id::PortId;
-use crate::io::device::{self, Device, DeviceError};
-use crate::io::xdp::{Attached, Mode, Program, XdpError};
-use crate::io::xsk::{Bind, BindMode, BusyPoll, Socket, XskError};
+use crate::io::device::{Device, DeviceError};
+use crate::io::xdp::XdpError;
+use crate::io::xsk::{Socket, XskError};
 use crate::table::interface::Snapshot;
 use crate::worker::{Attachment, Command, Handover};
-
-/// Queues of a card that can be used: the XDP program's map of sockets has that many places.
-const QUEUES_MAX: usize = 64;
 
 /// A card could not be taken; the message names the device and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -101,32 +98,14 @@ impl Router {
         let mtu = mtu_of(port, &device, self.workers[0].memory.chunk_size)?;
         self.warn_of_addresses(&link).await?;
         let quieted = self.netlink.quiet(&link).await?;
-        let opened = self.open(id, &device);
-        let (program, sockets) = match opened {
+        let (program, sockets) = match self.open(id, &device) {
             Ok(opened) => opened,
             Err(error) => {
                 self.give_back(quieted).await;
                 return Err(error);
             }
         };
-        let (mode, why) = mode_of(&program, &sockets);
-        let card = Card {
-            ifindex: device.ifindex,
-            mac: device.mac,
-            mtu,
-            running: device.running,
-            queues: sockets.len(),
-            senders: senders(&sockets, device.queues.transmit),
-            mode,
-            why,
-            lacks: Lacks::of(sockets.iter().map(|(_, socket)| socket)),
-            tx_metadata: sockets.iter().all(|(_, socket)| socket.tx_metadata()),
-            unfinished_checksums: mode != "zero-copy",
-            groups: Vec::new(),
-            sender: sockets.first().map_or(0, |(worker, _)| *worker),
-            quieted,
-            program,
-        };
+        let card = Card::new(&device, mtu, quieted, program, &sockets);
         let outcome = self.take_over(id, card, sockets).await;
         if outcome.is_err() {
             self.detach(id).await;
@@ -180,45 +159,9 @@ impl Router {
         }
     }
 
-    /// Program and sockets of a card, each socket with the worker that it is for.
-    fn open(
-        &self,
-        id: PortId,
-        device: &Device,
-    ) -> Result<(Program, Vec<(usize, Socket)>), AttachError> {
-        let port = &self.ports[id.index()];
-        let mut program = Program::load(device.ifindex, device.mac)?;
-        let (xdp_mode, bind_modes) = modes(port.config.mode);
-        program.attach(xdp_mode)?;
-        let queues = queues_of(port, device)?;
-        let mut sockets = Vec::new();
-        for queue in 0..queues {
-            // A worker without a queue of the tap has none of the card either.
-            let worker = queue % port.tap_queues.len();
-            let memory = &self.workers[worker].memory;
-            let number = u32::try_from(queue).unwrap_or(u32::MAX);
-            let bind = |mode| Bind {
-                ifindex: device.ifindex,
-                queue: number,
-                ring: self.config.router.ring,
-                mode,
-                busy_poll: busy_poll(&self.config.router),
-            };
-            let first = Socket::bind(memory, id, &bind(bind_modes.0));
-            let socket = match (first, bind_modes.1) {
-                (Err(XskError::NoZeroCopy(_)), Some(second)) => {
-                    Socket::bind(memory, id, &bind(second))?
-                }
-                (outcome, _) => outcome?,
-            };
-            program.set_socket(number, socket.fd())?;
-            sockets.push((worker, socket));
-        }
-        Ok((program, sockets))
-    }
-
     /// Give every worker its part of the port.
-    fn distribute(&self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
+    fn distribute(&mut self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
+        self.ports[id.index()].attach_tap_queues()?;
         let port = &self.ports[id.index()];
         let mut parts: Vec<Vec<Socket>> = (0..self.workers.len()).map(|_| Vec::new()).collect();
         for (worker, socket) in sockets {
@@ -340,19 +283,8 @@ impl Router {
     async fn card_is(&mut self, id: PortId, link: &Link) {
         let chunk_size = self.workers[0].memory.chunk_size;
         let port = &mut self.ports[id.index()];
+        let mtu = port.follow_mtu(link.mtu, chunk_size);
         let Some(card) = &mut port.card else { return };
-        let asked = port.config.mtu.map_or(link.mtu, |mtu| link.mtu.min(mtu.into()));
-        let fits = mtu_that_fits(asked, link.mtu, chunk_size);
-        if fits.is_none() {
-            tracing::error!(
-                "port {}: an MTU of {asked} does not fit: it stays at {}; restart xrouter for \
-                 larger chunks, at most {}",
-                port.config.name,
-                card.mtu,
-                largest_mtu(chunk_size),
-            );
-        }
-        let mtu = fits.unwrap_or(card.mtu);
         let (link_changed, mac_changed) = (card.running != link.running, card.mac != link.mac);
         if !link_changed && !mac_changed && card.mtu == mtu {
             return;
@@ -383,24 +315,6 @@ impl Router {
         }
     }
 
-    /// Ask the kernel which groups it listens to, and have the cards let them in.
-    pub(super) fn update_groups(&mut self) {
-        let mut changed = false;
-        for port in &mut self.ports {
-            match sysctl::joined(&port.config.name) {
-                Ok(mut groups) => {
-                    groups.sort_unstable();
-                    groups.dedup();
-                    changed |= port.follow_groups(groups);
-                }
-                Err(error) => tracing::warn!("{error}"),
-            }
-        }
-        if changed {
-            self.publish();
-        }
-    }
-
     /// Make a new snapshot of the interfaces the one that workers read.
     pub(super) fn publish(&mut self) {
         let interfaces = self.ports.iter().map(Port::interface).collect();
@@ -412,24 +326,24 @@ impl Router {
 }
 
 impl Port {
-    /// Let exactly `groups` in; whether that is a change.
-    fn follow_groups(&mut self, groups: Vec<crate::packet::ethernet::MacAddress>) -> bool {
-        let Some(card) = &mut self.card else { return false };
-        if groups == card.groups {
-            return false;
-        }
-        for &group in card.groups.iter().filter(|group| !groups.contains(group)) {
-            note(card.program.leave(group));
-        }
-        for &group in groups.iter().filter(|group| !card.groups.contains(group)) {
-            note(card.program.join(group));
-        }
-        card.groups = groups;
-        true
+    /// The largest IP packet now that the card's MTU is `card_mtu`; if that does not fit, what it was.
+    fn follow_mtu(&self, card_mtu: u32, chunk_size: u16) -> u16 {
+        let asked = self.config.mtu.map_or(card_mtu, |mtu| card_mtu.min(mtu.into()));
+        let was = self.card.as_ref().map_or(0, |card| card.mtu);
+        mtu_that_fits(asked, card_mtu, chunk_size).unwrap_or_else(|| {
+            tracing::error!(
+                "port {}: an MTU of {asked} does not fit: it stays at {was}; restart xrouter for \
+                 larger chunks, at most {}",
+                self.name(),
+                largest_mtu(chunk_size),
+            );
+            was
+        })
     }
 }
 
-fn note(outcome: Result<(), XdpError>) {
+/// Log what could not be done.
+pub(super) fn note(outcome: Result<(), XdpError>) {
     if let Err(error) = outcome {
         tracing::warn!("{error}");
     }
@@ -453,59 +367,4 @@ fn mtu_that_fits(asked: u32, card: u32, chunk_size: u16) -> Option<u16> {
 /// The largest IP packet that fits a chunk: less the headroom, the Ethernet header, two tags.
 pub(super) fn largest_mtu(chunk_size: u16) -> u16 {
     chunk_size - crate::frame::HEADROOM - 14 - 8
-}
-
-/// The queues that a socket is needed for, once the program is in place: virtio_net takes as many
-/// more into use as there are processors, if it has them, and frames come in by those too.
-fn queues_of(port: &Port, before: &Device) -> Result<usize, AttachError> {
-    let queues = device::queues(&before.name)?.receive.max(1) as usize;
-    let most = port.config.queues.map_or(QUEUES_MAX, usize::from).min(QUEUES_MAX);
-    if queues > most {
-        let added = queues.saturating_sub(before.queues.receive as usize);
-        return Err(AttachError::Queues { device: before.name.clone(), queues, added, most });
-    }
-    Ok(queues)
-}
-
-/// How many workers can send: the kernel sends nothing from a socket whose queue is not one of
-/// those that the device transmits by. Those that came with the program are not.
-fn senders(sockets: &[(usize, Socket)], transmit_queues: u32) -> usize {
-    let owners = sockets.iter().map(|(worker, _)| worker + 1).max().unwrap_or(1);
-    owners.min(transmit_queues.max(1) as usize)
-}
-
-/// How the program is attached, and how sockets are bound: first, and if that cannot be.
-fn modes(mode: PortMode) -> (Mode, (BindMode, Option<BindMode>)) {
-    match mode {
-        PortMode::Auto => (Mode::Auto, (BindMode::ZeroCopy, Some(BindMode::Copy))),
-        PortMode::ZeroCopy => (Mode::Driver, (BindMode::ZeroCopy, None)),
-        PortMode::Copy => (Mode::Driver, (BindMode::Copy, None)),
-        PortMode::Generic => (Mode::Generic, (BindMode::Copy, None)),
-    }
-}
-
-fn busy_poll(router: &RouterSection) -> Option<BusyPoll> {
-    (router.busy_poll_us > 0).then(|| BusyPoll {
-        microseconds: router.busy_poll_us,
-        budget: u32::from(router.busy_poll_budget),
-    })
-}
-
-/// What the generic mode costs, and the mend.
-const GENERIC: &str = "slow, and packets that a host's GSO makes are lost (`ethtool -K DEVICE gso off \
-     tso off` there)";
-
-/// What became of the wish for the best mode, and why.
-fn mode_of(program: &Program, sockets: &[(usize, Socket)]) -> (&'static str, String) {
-    let zero_copy = sockets.iter().all(|(_, socket)| socket.mode() == BindMode::ZeroCopy);
-    match program.attached() {
-        Some(Attached::Generic { reason: Some(reason) }) => {
-            ("generic", format!("the driver did not take the program: {reason}; {GENERIC}"))
-        }
-        Some(Attached::Generic { reason: None }) => {
-            ("generic", format!("as configured; {GENERIC}"))
-        }
-        _ if zero_copy => ("zero-copy", "the driver reads and writes our memory".to_owned()),
-        _ => ("copy", "the driver has native XDP, but no zero-copy".to_owned()),
-    }
 }

@@ -2,9 +2,9 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs, `attach.rs` takes cards and lets them go, `tap.rs` mends taps, `claim.rs` speaks for
-//! our addresses, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `answer.rs`
-//! shows it all.
+//! it needs, `attach.rs` takes cards (`open.rs`) and lets them go, `membership.rs` follows the
+//! kernel's groups, `tap.rs` mends taps, `claim.rs` speaks for our addresses, `watchdog.rs` sees
+//! what stands still, `learn.rs` hears the workers, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -14,8 +14,10 @@ mod groups;
 pub mod hops;
 mod lacks;
 mod learn;
+mod membership;
 pub mod neighbour;
 pub mod netlink;
+mod open;
 pub mod port;
 pub mod request;
 pub mod rib;

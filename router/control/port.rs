@@ -7,12 +7,13 @@ use super::claim::Claims;
 use super::lacks::Lacks;
 use super::netlink::link::Link;
 use super::netlink::quiet::Quieted;
+use super::tap::Queues;
 use super::view;
 use super::watchdog::Reception;
 use crate::config;
 use crate::id::PortId;
 use crate::io::offload::Header;
-use crate::io::tap::{self, Tap};
+use crate::io::tap::Tap;
 use crate::io::xdp::Program;
 use crate::packet::ethernet::MacAddress;
 use crate::packet::ipv6;
@@ -34,8 +35,7 @@ pub struct Port {
     pub(super) has_tap: bool,
     /// Whether the tap is set up.
     pub(super) tap_up: bool,
-    /// A queue for each worker; workers get clones, so that the tap outlives a card.
-    pub(super) tap_queues: Vec<tap::Queue>,
+    pub(super) tap_queues: Queues,
     pub(super) card: Option<Card>,
     /// Whether the card's frames come to us.
     pub(super) reception: Reception,
@@ -82,7 +82,7 @@ impl Card {
 
 impl Port {
     pub(super) fn new(id: PortId, config: config::Port, mut tap: Tap, tap_index: u32) -> Self {
-        let tap_queues = tap.take_queues();
+        let tap_queues = Queues::new(tap.take_queues());
         Self {
             id,
             config,

@@ -4,17 +4,14 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use ipnet::{IpNet, Ipv6Net};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Router;
-use super::attach::{AttachError, largest_mtu};
+use super::attach::AttachError;
 use super::hops::{Egress, Hops};
 use super::neighbour::{Limits, Neighbours, Timers};
 use super::netlink::link::Appearance;
@@ -23,23 +20,13 @@ use super::netlink::{Netlink, NetlinkError};
 use super::port::Port;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
-use super::workers::{Handle, error_budget};
+use super::workers::{Shared, plan_workers, start_workers};
 use crate::config::{self, Config, RouteAction};
-use crate::frame::Area;
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
-use crate::io::event::Bell;
 use crate::io::tap::{Tap, TapError};
 use crate::io::xdp::{SharedMaps, SharedOctets};
-use crate::pipeline::counters::WorkerCounters;
-use crate::table::interface::Snapshot;
-use crate::table::police::{self, Policers};
-use crate::table::publish::Epochs;
 use crate::table::{Budget, Fib, FibWriter, Layout, Maps, Memory, TableFull};
-use crate::worker::{Handover, Mailbox, Poll, Setup};
-
-/// Frames that may be on their way from one worker to another.
-const HANDOVER_DEPTH: usize = 256;
 
 /// The router could not be started. The message names what, where and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +98,11 @@ pub enum StartError {
     },
 }
 
-fn system(what: impl Into<String>, mend: &'static str) -> impl FnOnce(io::Error) -> StartError {
+/// For [`StartError::System`].
+pub(super) fn system(
+    what: impl Into<String>,
+    mend: &'static str,
+) -> impl FnOnce(io::Error) -> StartError {
     let what = what.into();
     move |cause| StartError::System { what, cause, mend }
 }
@@ -137,22 +128,9 @@ impl Router {
         let (fib, mut writer) = make_fib(&config)?;
         let hops = Hops::new(egress(&devices), &mut writer)
             .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
-        let control_bell = Arc::new(Bell::new().map_err(system("socketpair", ""))?);
-        let bell = control_bell.ear().and_then(UnixStream::from_std);
+        let shared = Shared::new(&config, fib, cores.len())?;
+        let bell = shared.bell.ear().and_then(UnixStream::from_std);
         let bell = bell.map_err(system("socketpair", ""))?;
-        let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
-        let shared = Shared {
-            start: Instant::now(),
-            fib,
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(
-                Vec::new(),
-                config.policy.clone(),
-                hash_seed,
-            ))),
-            epochs: Arc::new(Epochs::new(cores.len())),
-            policers: Arc::new(Policers::new(police_limits(&config), config.ports.len())),
-            bell: control_bell,
-        };
         let workers = start_workers(&config, &devices, &cores, &shared)?;
         let links = netlink.follow_links()?;
         let mut router = Self {
@@ -285,60 +263,12 @@ impl Router {
     }
 }
 
-/// What all workers share.
-struct Shared {
-    start: Instant,
-    fib: Arc<Fib>,
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    epochs: Arc<Epochs>,
-    policers: Arc<Policers>,
-    bell: Arc<Bell>,
-}
-
 fn find_devices(config: &Config) -> Result<Vec<Device>, StartError> {
     let find = |port: &config::Port| {
         Device::find(&port.device)
             .map_err(|cause| StartError::Device { port: port.name.clone(), cause })
     };
     config.ports.iter().map(find).collect()
-}
-
-/// The cores that get a worker: those that are named, or all but core 0 (it is the system's, unless
-/// it is alone), but no more than the cards have queues.
-fn plan_workers(config: &Config, devices: &[Device]) -> Result<Vec<usize>, StartError> {
-    let here: Vec<_> =
-        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
-    let mut cores = match &config.router.workers {
-        Some(named) => named.clone(),
-        None if here.len() > 1 => here.iter().copied().filter(|&core| core != 0).collect(),
-        None => vec![0],
-    };
-    if let Some(&core) = cores.iter().find(|core| !here.is_empty() && !here.contains(core)) {
-        return Err(StartError::NoCore { core, cores: here });
-    }
-    let queues = devices.iter().map(|device| device.queues.receive.max(1) as usize);
-    let most = queues.max().unwrap_or(1);
-    if cores.len() > most {
-        tracing::info!(
-            "{} workers for {} cores: no card has more queues (`ethtool -L DEVICE combined N`)",
-            most,
-            cores.len(),
-        );
-        cores.truncate(most);
-    }
-    for device in devices {
-        let queues = device.queues.receive.max(1) as usize;
-        if queues > cores.len() {
-            tracing::info!("{}: {queues} queues for {} workers", device.name, cores.len());
-        } else if queues < cores.len() {
-            tracing::info!(
-                "{}: {queues} queues for {} workers: the others hand their packets over",
-                device.name,
-                cores.len(),
-            );
-        }
-    }
-    Ok(cores)
 }
 
 async fn make_ports(
@@ -415,74 +345,10 @@ fn neighbours(config: &Config) -> Neighbours {
 }
 
 /// A number that differs from start to start; the standard library's hasher has one.
-fn seed() -> u32 {
+pub(super) fn seed() -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "half of it will do")]
     let seed = RandomState::new().build_hasher().finish() as u32;
     seed
-}
-
-fn start_workers(
-    config: &Config,
-    devices: &[Device],
-    cores: &[usize],
-    shared: &Shared,
-) -> Result<Vec<Handle>, StartError> {
-    let chunk_size = chunk_size(config, devices);
-    let icmp_errors = error_budget(config, cores.len());
-    let start = |(number, &core): (usize, &usize)| {
-        let frames = config.router.frames.unwrap_or_else(|| default_frames(config, devices, cores));
-        let area = Area::new(frames, chunk_size, config.router.huge_pages).map_err(system(
-            format!("UMEM of {frames} frames"),
-            "; lower [router] frames, or without huge pages set huge_pages = false",
-        ))?;
-        let first = PortId::new(0).ok_or(StartError::NoPorts)?;
-        let mailbox = Mailbox::new(shared.bell.clone()).map_err(system("socketpair", ""))?;
-        let bell = mailbox.worker_bell.clone();
-        let setup = Setup {
-            number,
-            ports: config.ports.len(),
-            fib: shared.fib.clone(),
-            snapshot: shared.snapshot.clone(),
-            epochs: shared.epochs.clone(),
-            counters: Arc::new(WorkerCounters::new()),
-            mailbox: Arc::new(mailbox),
-            handover: Arc::new(Handover::new(HANDOVER_DEPTH, first, bell)),
-            poll: match config.router.poll {
-                config::Poll::Adaptive => Poll::Adaptive,
-                config::Poll::Busy => Poll::Busy,
-            },
-            policers: shared.policers.clone(),
-            icmp_errors: icmp_errors.clone(),
-            hold_packets: config.tables.hold_packets as usize,
-            start: shared.start,
-        };
-        Handle::start(core, setup, area).map_err(system("a thread", ""))
-    };
-    cores.iter().enumerate().map(start).collect()
-}
-
-/// What `[police]` says; whatever it says, our own web page is management.
-fn police_limits(config: &Config) -> police::Limits {
-    let mut limits = config.police.clone();
-    limits.management_ports.extend(config.api.listen.iter().map(SocketAddr::port));
-    limits.management_ports.sort_unstable();
-    limits
-}
-
-/// 2048 octets hold what Ethernet usually carries; a longer MTU needs 4096.
-fn chunk_size(config: &Config, devices: &[Device]) -> u16 {
-    let mtus = config.ports.iter().zip(devices);
-    let longest = mtus.map(|(port, device)| port.mtu.map_or(device.mtu, u32::from)).max();
-    if longest.is_some_and(|mtu| mtu > u32::from(largest_mtu(2048))) { 4096 } else { 2048 }
-}
-
-/// Enough chunks to fill each queue's fill ring (two rings), to have one more ring sent, and one
-/// in hand.
-fn default_frames(config: &Config, devices: &[Device], cores: &[usize]) -> u32 {
-    let queues: u32 = devices.iter().map(|device| device.queues.receive.max(1)).sum();
-    let workers = u32::try_from(cores.len()).unwrap_or(1).max(1);
-    let ports = u32::try_from(devices.len()).unwrap_or(1);
-    queues.div_ceil(workers).max(ports) * 4 * config.router.ring
 }
 
 fn is_link_local(net: &IpNet) -> bool {

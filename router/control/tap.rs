@@ -8,7 +8,7 @@ use super::netlink::link::{Appearance, Link};
 use super::port::Port;
 use crate::id::PortId;
 use crate::io::device;
-use crate::io::tap::{self, Tap};
+use crate::io::tap::{self, Tap, TapError};
 use crate::worker::Command;
 
 impl Router {
@@ -78,23 +78,73 @@ impl Router {
         let port = &mut self.ports[id.index()];
         let mut tap = Tap::create(port.name(), port.tap_queues.len(), persist)?;
         port.tap_index = device::index(port.name())?;
-        port.tap_queues = tap.take_queues();
+        port.tap_queues = Queues::new(tap.take_queues());
         (port.tap, port.tap_up, port.has_tap) = (tap, false, true);
         self.dress(id).await?;
-        let port = &self.ports[id.index()];
-        let owners = port.card.as_ref().map_or(0, |card| card.queues).min(self.workers.len());
-        for (number, worker) in self.workers[..owners].iter().enumerate() {
-            worker.tell(Command::Tap(id, port.tap_queue(number)?));
+        let port = &mut self.ports[id.index()];
+        for number in 0..port.attach_tap_queues()? {
+            self.workers[number].tell(Command::Tap(id, port.tap_queue(number)?));
         }
         Ok(())
     }
 }
 
+/// The queues of a port's tap. The kernel sends by as many of them as workers read.
+#[derive(Debug)]
+pub(super) struct Queues {
+    /// One for each worker that the card had a queue for at start; workers get clones, so that the
+    /// tap outlives a card.
+    all: Vec<tap::Queue>,
+    /// The first so many are attached.
+    attached: usize,
+}
+
+impl Queues {
+    pub fn new(all: Vec<tap::Queue>) -> Self {
+        Self { attached: all.len(), all }
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The one that is always attached.
+    pub fn first(&self) -> Option<&tap::Queue> {
+        self.all.first()
+    }
+
+    /// The worker that has this queue of the card: one without a queue of the tap has none.
+    pub fn worker_of(&self, card_queue: usize) -> usize {
+        card_queue % self.all.len()
+    }
+
+    /// Attach those that are read when the card has so many queues, and detach the others: what the
+    /// kernel puts into a queue that nobody reads is lost. How many are read: by the first workers.
+    fn follow(&mut self, card_queues: usize) -> std::io::Result<usize> {
+        let read = card_queues.clamp(1, self.all.len());
+        for (number, queue) in self.all.iter().enumerate() {
+            if (number < read) != (number < self.attached) {
+                queue.set_attached(number < read)?;
+            }
+        }
+        self.attached = read;
+        Ok(read)
+    }
+}
+
 impl Port {
+    /// Have the kernel send by as many queues of the tap as workers read; how many that is.
+    pub(super) fn attach_tap_queues(&mut self) -> Result<usize, AttachError> {
+        let Some(card) = &self.card else { return Ok(0) };
+        self.tap_queues.follow(card.queues).map_err(|source| {
+            let device = self.name().to_owned();
+            AttachError::Tap(TapError { device, call: "TUNSETQUEUE", source })
+        })
+    }
+
     /// The tap's queue for this worker.
     pub(super) fn tap_queue(&self, worker: usize) -> Result<tap::Queue, AttachError> {
-        let queue = &self.tap_queues[worker % self.tap_queues.len()];
-        queue
+        self.tap_queues.all[worker]
             .try_clone()
             .map_err(|cause| AttachError::Descriptors { device: self.name().to_owned(), cause })
     }

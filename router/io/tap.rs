@@ -160,6 +160,18 @@ impl Queue {
         (&self.file).write_vectored(&parts).map(drop).map_err(WriteError::from)
     }
 
+    /// Have the kernel send by this queue, as it does from the start, or not: what it puts into a
+    /// queue that nobody reads is lost, and so is what waits in one that it leaves.
+    ///
+    /// # Errors
+    /// `EINVAL` if the device is gone, or it is so already.
+    pub fn set_attached(&self, attached: bool) -> io::Result<()> {
+        let flag = if attached { libc::IFF_ATTACH_QUEUE } else { libc::IFF_DETACH_QUEUE };
+        let request = ifreq([0; libc::IFNAMSIZ], flag);
+        // SAFETY: TUNSETQUEUE reads one `ifreq`, which lives until the call returns.
+        check(unsafe { libc::ioctl(self.file.as_raw_fd(), libc::TUNSETQUEUE, &raw const request) })
+    }
+
     /// The same queue once more, for somebody else to write to.
     ///
     /// # Errors
@@ -213,9 +225,13 @@ fn request(name: &str) -> Option<libc::ifreq> {
         *to = libc::c_char::from_ne_bytes([octet]);
     }
     let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
-    #[expect(clippy::cast_possible_truncation, reason = "the flags fit 16 bits: 0x5102")]
-    let ifr_flags = flags as libc::c_short;
-    Some(libc::ifreq { ifr_name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: ifr_flags } })
+    Some(ifreq(ifr_name, flags))
+}
+
+fn ifreq(ifr_name: [libc::c_char; libc::IFNAMSIZ], flags: libc::c_int) -> libc::ifreq {
+    #[expect(clippy::cast_possible_truncation, reason = "the flags fit 16 bits: 0x5102 the most")]
+    let ifru_flags = flags as libc::c_short;
+    libc::ifreq { ifr_name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags } }
 }
 
 /// Settings of the whole device, whichever queue they are made through.

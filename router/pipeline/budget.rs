@@ -4,7 +4,7 @@
 //!
 //! Hosts: each port has its own array of buckets, and a host's address, hashed with the router's
 //! seed, chooses one. The memory is bounded whatever comes; two hosts share a bucket by chance, one
-//! pair in [`BUCKETS`] (stochastic fairness: P. E. McKenney, INFOCOM 1990). Linux keeps a bucket for
+//! pair in `BUCKETS` (stochastic fairness: P. E. McKenney, INFOCOM 1990). Linux keeps a bucket for
 //! each address instead (`inet_peer_xrlim_allow`). A host pays even if the router's part then
 //! refuses, so the bucket of one that goes on asking stays empty.
 //!

@@ -114,6 +114,7 @@ fn send(
         options4::fill(frame, packet, port, tables);
     }
     match (verdict, leaving) {
+        // Also back out of its own port: the next packet that fits brings the redirect.
         (Verdict::Transmit(port), Leaving::InPieces) => {
             Verdict::Fragment { port, mtu: adjacency.mtu }
         }

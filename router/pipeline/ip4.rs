@@ -28,32 +28,23 @@ pub(super) fn accept(
     };
     let (source, destination, total) = (view.source(), view.destination(), view.total_len());
     let has_options = view.header_len() > ipv4::HEADER;
-    let packet = Packet {
-        destination: IpAddr::V4(destination),
-        hops_left: view.ttl(),
-        may_fragment: !view.dont_fragment(),
-        scope_ends: false,
-        stamp: None,
-    };
-    if is_tiny_fragment(&view) && !tables.snapshot.policy.tiny_fragments {
-        return Break(Verdict::Drop(DropReason::TinyFragment));
-    }
+    let (packet, tiny) = (packet(&view), is_tiny_fragment(&view));
     if total > usize::from(interface.mtu) {
         return Break(Verdict::Drop(DropReason::FrameTooLong));
     }
     // Padding goes no further: what a sender left there is nobody's business (CVE-2003-0001).
     frame.truncate(ethernet::HEADER + total);
     check_source(source, tables)?;
-    if !destination.is_multicast() && !source.is_unspecified() {
+    // 0.0.0.0/8 has no route: whoever speaks from it is judged below.
+    if !destination.is_multicast() && source.octets()[0] != 0 {
         source::validate(IpAddr::V4(source), interface, tables)?;
+    }
+    if tiny && !tables.snapshot.policy.tiny_fragments {
+        return Break(Verdict::Drop(DropReason::TinyFragment));
     }
     local_groups(frame, destination, interface, arrival)?;
     check_destination(destination)?;
-    // Nobody may speak for his link alone through a router (RFC 3927 7).
-    let beyond = source.is_link_local() || destination.is_link_local();
-    if beyond && !tables.snapshot.policy.link_local4 && !tables.snapshot.is_own4(destination) {
-        return Break(Verdict::Drop(DropReason::LinkLocal));
-    }
+    check_scope(source, destination, tables)?;
     // RFC 1812 5.3.4: a unicast packet in a group's frame is not forwarded, and gets no answer.
     // 0.0.0.0 speaks to groups only, as a DHCP client does.
     if arrival.audience != Audience::Us {
@@ -75,6 +66,17 @@ pub(super) fn note_unfinished(frame: &mut Frame, interface: &Interface) {
     if interface.unfinished_checksums {
         let unfinished = transport::is_unfinished(&frame.bytes()[ethernet::HEADER..]).is_some();
         frame.mark_unfinished(unfinished);
+    }
+}
+
+#[inline]
+fn packet(view: &ipv4::View) -> Packet {
+    Packet {
+        destination: IpAddr::V4(view.destination()),
+        hops_left: view.ttl(),
+        may_fragment: !view.dont_fragment(),
+        scope_ends: false,
+        stamp: None,
     }
 }
 
@@ -132,6 +134,16 @@ fn local_groups(
 fn punt(frame: &mut Frame, interface: &Interface) -> Verdict {
     note_unfinished(frame, interface);
     Verdict::Punt(frame.ingress())
+}
+
+/// RFC 3927 7: nobody speaks for his link alone through a router.
+#[inline]
+fn check_scope(source: Ipv4Addr, destination: Ipv4Addr, tables: &Tables) -> Step {
+    let beyond = source.is_link_local() || destination.is_link_local();
+    if beyond && !tables.snapshot.policy.link_local4 && !tables.snapshot.is_own4(destination) {
+        return Break(Verdict::Drop(DropReason::LinkLocal));
+    }
+    Continue(())
 }
 
 fn check_destination(destination: Ipv4Addr) -> Step {

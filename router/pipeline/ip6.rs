@@ -31,13 +31,7 @@ pub(super) fn accept(
     let for_this_link = destination.is_multicast() || interface.has6(destination);
     let discovery = for_this_link && is_discovery(&view);
     let has_options = view.next_header() == protocol::HOP_BY_HOP;
-    let packet = Packet {
-        destination: IpAddr::V6(destination),
-        hops_left: view.hop_limit(),
-        may_fragment: false,
-        scope_ends: ipv6::is_link_local(source),
-        stamp: None,
-    };
+    let packet = packet(&view);
     if total > usize::from(interface.mtu) {
         return Break(Verdict::Drop(DropReason::FrameTooLong));
     }
@@ -70,6 +64,17 @@ pub(super) fn accept(
         hop_by_hop::accept(frame, tables)?;
     }
     Continue(packet)
+}
+
+#[inline]
+fn packet(view: &ipv6::View) -> Packet {
+    Packet {
+        destination: IpAddr::V6(view.destination()),
+        hops_left: view.hop_limit(),
+        may_fragment: false,
+        scope_ends: ipv6::is_link_local(view.source()),
+        stamp: None,
+    }
 }
 
 /// Neighbour discovery that the router itself takes part in: solicitations and advertisements.

@@ -37,7 +37,6 @@ use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::ether_type;
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
-
 use crate::table::meter::Nanos;
 use crate::table::police::Policers;
 use budget::ErrorBudget;
@@ -228,7 +227,7 @@ pub fn resume<'umem>(
 
 /// Put a frame where its verdict says, and count what is counted.
 pub fn settle<'umem>(
-    mut frame: Frame<'umem>,
+    frame: Frame<'umem>,
     verdict: Verdict,
     tables: &Tables,
     local: &mut Local,
@@ -264,15 +263,26 @@ pub fn settle<'umem>(
             counters.drop(reason);
             pool.give(frame);
         }
-        Verdict::Refuse(refusal) => {
-            counters.drop(refusal.reason());
-            if frame.is_own() || !icmp::answer(&mut frame, refusal, tables, local) {
-                return pool.give(frame);
-            }
-            counters.icmp_errors.add(1);
-            originate(frame, tables, local, pool, out);
-        }
+        Verdict::Refuse(refusal) => refuse(frame, refusal, tables, local, pool, out),
     }
+}
+
+/// Drop a frame, and tell its sender in its own chunk.
+fn refuse<'umem>(
+    mut frame: Frame<'umem>,
+    refusal: verdict::Refusal,
+    tables: &Tables,
+    local: &mut Local,
+    pool: &mut Pool<'umem>,
+    out: &mut Outbox<'umem>,
+) {
+    let counters = local.counters.port(frame.ingress());
+    counters.drop(refusal.reason());
+    if frame.is_own() || !icmp::answer(&mut frame, refusal, tables, local) {
+        return pool.give(frame);
+    }
+    counters.icmp_errors.add(1);
+    originate(frame, tables, local, pool, out);
 }
 
 /// Send a packet that was made here.

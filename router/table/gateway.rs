@@ -9,6 +9,7 @@ use crate::id::{NEXT_HOP_ID_MAX, NextHopId};
 
 /// The addresses of all next hops that are neighbours. Control writes one before any route leads to
 /// it; the number is not used again before its readers have passed, so nobody sees half of one.
+/// Relaxed is enough: the route is stored with release, and whoever asks has loaded it with acquire.
 #[derive(Debug)]
 pub struct Gateways(Box<[[AtomicU64; 2]]>);
 

@@ -1,13 +1,14 @@
 //! Control-plane policing (RFC 6192): how many packets of each class the kernel's stack gets from
 //! each port. A flood of one class does not take from another, and all together leave the worker
 //! most of its core for forwarding.
+//!
+//! `tests/loom/` tries every order of two workers' steps.
 #![forbid(unsafe_code)]
-
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::meter::Nanos;
 use crate::id::PortId;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
 
 /// What a packet for the router itself is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -83,7 +84,8 @@ struct Policer {
     interval: u64,
     /// How far ahead of its time a packet may come, in nanoseconds.
     tolerance: u64,
-    /// When the next packet would be due if they came evenly, in nanoseconds since the start.
+    /// When the next packet would be due if they came evenly, in nanoseconds since the start. All
+    /// workers write it. Relaxed: there is nothing else that has to be seen with it.
     due: AtomicU64,
 }
 

@@ -9,16 +9,16 @@ pub struct Policy {
     pub class_e: bool,
     /// Whether 169.254.0.0/16 is forwarded: Linux does it, RFC 3927 7 forbids it, and so do we.
     pub link_local4: bool,
+    /// Whose address an ICMP error comes from.
+    pub icmp_error_source: ErrorSource,
+    /// Whether a TCP fragment may pass that begins behind the ports, and could change the flags that
+    /// a filter has judged by the first one. Linux lets it, RFC 3128 would have filters drop it.
+    pub tiny_fragments: bool,
     /// What is done with IPv4 options of packets that are not for the router: Linux processes them,
     /// and RFC 1812 5.3.13 wants it. Source-routed packets are always dropped (RFC 7126 4.3, 4.4).
     pub ipv4_options: OptionPolicy,
     /// The same for IPv6 hop-by-hop options: Linux processes them, RFC 8200 4.3 leaves it open.
     pub hop_by_hop: OptionPolicy,
-    /// Whether a TCP fragment may pass that begins behind the ports, and could change the flags that
-    /// a filter has judged by the first one. Linux lets it, RFC 3128 would have filters drop it.
-    pub tiny_fragments: bool,
-    /// Whose address an ICMP error comes from.
-    pub icmp_error_source: ErrorSource,
 }
 
 /// The interface whose address is an ICMP error's source.
@@ -46,8 +46,8 @@ impl Default for Policy {
         Self {
             class_e: true,
             link_local4: false,
-            tiny_fragments: true,
             icmp_error_source: ErrorSource::Egress,
+            tiny_fragments: true,
             ipv4_options: OptionPolicy::Process,
             hop_by_hop: OptionPolicy::Process,
         }
@@ -62,11 +62,11 @@ pub struct PortPolicy {
     pub directed_broadcast: bool,
     /// What is asked of the source of a packet that comes in here.
     pub source_validation: SourceValidation,
-    /// Whether ARP requests here for hosts behind other ports are answered with our MAC (RFC 1027).
-    pub proxy_arp: bool,
     /// Whether a host is told that its packet could have gone straight to a neighbour on its own
     /// link (Linux: `send_redirects`).
     pub redirects: bool,
+    /// Whether ARP requests here for hosts behind other ports are answered with our MAC (RFC 1027).
+    pub proxy_arp: bool,
 }
 
 impl Default for PortPolicy {
@@ -74,8 +74,8 @@ impl Default for PortPolicy {
         Self {
             directed_broadcast: false,
             source_validation: SourceValidation::Off,
-            proxy_arp: false,
             redirects: true,
+            proxy_arp: false,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One core: receive, process, transmit, answer mail, breathe.
 //!
 //! A worker owns its UMEM, its queues of every port and its queues of the taps, and writes nothing
-//! that others write, but for the limits on what the kernel's stack gets (`table/police.rs`). It reads
-//! the shared tables, and speaks with control through its mailbox.
+//! that others write, but for the limits on what the kernel's stack gets (`table/police.rs`). It
+//! reads the shared tables, and speaks with control through its mailbox.
 #![forbid(unsafe_code)]
 
 mod handover;
@@ -32,7 +32,6 @@ use crate::pipeline::{
 };
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
-
 use crate::table::meter::Nanos;
 use crate::table::police::Policers;
 use crate::table::publish::Epochs;

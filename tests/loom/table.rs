@@ -1,12 +1,16 @@
-//! Next hops and grace periods over loom's atomics, with memory that is no mapping.
+//! Next hops, grace periods and policers over loom's atomics, with memory that is no mapping.
 
 #[path = "../../router/table/adjacency.rs"]
 pub mod adjacency;
 #[path = "../../router/table/group.rs"]
 mod group;
+#[path = "../../router/table/meter.rs"]
+pub mod meter;
 #[allow(dead_code, reason = "the rest is for the router")]
 #[path = "../../router/table/next_hop.rs"]
 mod next_hop;
+#[path = "../../router/table/police.rs"]
+pub mod police;
 #[path = "../../router/table/publish.rs"]
 pub mod publish;
 #[path = "shared.rs"]

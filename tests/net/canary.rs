@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::command::Running;
 
 use super::topology::Topology;
-use super::wire::enter;
+use super::wire::{enter, set};
 use super::{eventually, seconds};
 
 const FROM: &str = "10.1.0.2:0";
@@ -206,7 +205,7 @@ impl Tally {
 fn listen(namespace: &Path) -> io::Result<UdpSocket> {
     enter(namespace)?;
     let socket = UdpSocket::bind(TO)?;
-    enlarge(&socket)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
 }
@@ -237,16 +236,4 @@ fn parse(packet: &[u8; PAYLOAD]) -> (u64, u64) {
     #[expect(clippy::cast_possible_truncation, reason = "two numbers of eight octets")]
     let halves = ((number >> 64) as u64, number as u64);
     halves
-}
-
-fn enlarge(socket: &UdpSocket) -> io::Result<()> {
-    let octets = RECEIVE_BUFFER;
-    let length = libc::socklen_t::try_from(size_of_val(&octets)).unwrap_or_default();
-    let value = (&raw const octets).cast();
-    let (fd, option) = (socket.as_raw_fd(), libc::SO_RCVBUFFORCE);
-    // SAFETY: the kernel reads a number of the length given, which lives through the call.
-    match unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value, length) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

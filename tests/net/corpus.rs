@@ -6,6 +6,8 @@ use std::path::Path;
 
 use xrouter::packet::text::{Direction, parse_line};
 
+use super::random::Random;
+
 /// The MACs of the cases' lan port, and of this harness's.
 const OF_CASES: [u8; 6] = [2, 0, 0, 0, 1, 1];
 const LAN_PORT: [u8; 6] = [2, 0, 0x0a, 1, 0, 1];
@@ -46,21 +48,13 @@ pub fn truncated(seeds: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 /// So many copies, seed after seed, each with one or two octets behind the MACs replaced.
 pub fn mutated(seeds: &[Vec<u8>], copies: usize) -> Vec<Vec<u8>> {
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |limit: usize| {
-        // xorshift64 (Marsaglia 2003): the same damage in every run.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random >> 33).unwrap_or(0) % limit
-    };
+    let mut random = Random::new(1); // the same damage in every run
     let damaged = |seed: &Vec<u8>| {
         let mut frame = seed.clone();
-        for _ in 0..=below(2) {
+        for _ in 0..=random.below(2) {
             // Mostly in the headers.
-            let length = if below(4) > 0 { frame.len().min(80) } else { frame.len() };
-            let at = 12 + below(length - 12);
-            frame[at] = u8::try_from(below(256)).unwrap_or_default();
+            let length = if random.once_in(4) { frame.len() } else { frame.len().min(80) };
+            frame[12 + random.below(length - 12)] = random.octet();
         }
         frame
     };

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use etherparse::PacketBuilder;
+use etherparse::{PacketBuilder, PacketBuilderStep, UdpHeader};
 
 const LAN_HOST: [u8; 6] = [2, 0, 0x0a, 1, 0, 2];
 const ROUTER: [u8; 6] = [2, 0, 0x0a, 1, 0, 1];
@@ -42,6 +42,10 @@ fn udp4_between(
     let mac = |station| [2, 0, 0x0a, subnet, 0, station];
     let builder =
         PacketBuilder::ethernet2(mac(2), mac(1)).ipv4(from, to.octets(), ttl).udp(40_000, port);
+    udp(builder, payload)
+}
+
+fn udp(builder: PacketBuilderStep<UdpHeader>, payload: usize) -> Vec<u8> {
     let mut frame = Vec::new();
     builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
     frame
@@ -52,9 +56,7 @@ pub fn udp6(destination: Ipv6Addr, hop_limit: u8, payload: usize) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
         .ipv6(SOURCE6.octets(), destination.octets(), hop_limit)
         .udp(40_000, 9);
-    let mut frame = Vec::new();
-    builder.write(&mut frame, &vec![0xa5; payload]).expect("a vector takes everything");
-    frame
+    udp(builder, payload)
 }
 
 /// An echo request over IPv4.
@@ -185,12 +187,7 @@ pub fn invalid() -> Vec<Vec<u8>> {
 
 /// ARP and IP in the name of the router itself: somebody has its address, or forges it.
 pub fn from_our_own_address() -> Vec<Vec<u8>> {
-    let mut claim = arp_request();
-    claim[ETHERNET + 14..ETHERNET + 18].copy_from_slice(&[10, 1, 0, 1]);
-    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER).ipv4([10, 1, 0, 1], [10, 2, 0, 2], 64);
-    let mut forged = Vec::new();
-    builder.udp(40_000, 9).write(&mut forged, &[0xa5; 18]).expect("a vector takes everything");
-    vec![claim, forged]
+    vec![arp_claim(), udp4_of([10, 1, 0, 1], Ipv4Addr::new(10, 2, 0, 2), 64, 18)]
 }
 
 /// Frames for the router's own stack.

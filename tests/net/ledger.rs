@@ -121,3 +121,11 @@ pub fn umem_comes_to_rest(router: &Router) {
         !workers.iter().any(busy)
     });
 }
+
+/// The router comes to rest with all of these chunks, and its books close.
+#[track_caller]
+pub fn closes(router: &Router, chunks: u64) {
+    umem_comes_to_rest(router);
+    assert_eq!(umem_is_whole(router), chunks);
+    Books::at_rest(router).close();
+}

@@ -30,6 +30,8 @@ pub mod frames;
 pub mod freeze;
 pub mod ledger;
 pub mod names;
+#[path = "../oracle/random.rs"]
+pub mod random;
 mod router;
 mod topology;
 mod usage;
@@ -44,6 +46,13 @@ pub use topology::{
     Builder, DMZ_DEVICE, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, ip, sysctl,
 };
 pub use usage::Usage;
+
+/// A network like this, and a router in it with the configuration for it.
+pub fn started(builder: Builder) -> (Topology, Router) {
+    let net = builder.build();
+    let router = Router::start(&net, &net.config());
+    (net, router)
+}
 
 /// How long to pause between two looks at something that is being waited for.
 const PAUSE: Duration = Duration::from_millis(10);

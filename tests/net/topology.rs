@@ -259,17 +259,24 @@ impl Topology {
 
     /// A veth pair between lan and the router; again after [`Self::unplug`].
     pub fn plug_lan(&self) {
-        self.plug(&self.lan, &self.router, LAN_DEVICE, 1500);
+        self.plug_lan_with(self.builder.queues);
+    }
+
+    /// The same with another number of queues than the network was built with.
+    pub fn plug_lan_with(&self, queues: u32) {
+        self.plug(&self.lan, &self.router, LAN_DEVICE, 1500, queues);
     }
 
     fn plug_wan(&self) {
-        self.plug(&self.wan, &self.router, WAN_DEVICE, self.builder.wan_mtu);
+        let Builder { wan_mtu, queues, .. } = self.builder;
+        self.plug(&self.wan, &self.router, WAN_DEVICE, wan_mtu, queues);
     }
 
     fn plug_far(&self) {
         let Some(far) = &self.far else { return };
         let wan = &self.wan.name;
-        self.plug(far, &self.wan, "eth1", self.builder.far_mtu);
+        let Builder { far_mtu, queues, .. } = self.builder;
+        self.plug(far, &self.wan, "eth1", far_mtu, queues);
         ip(&format!("-n {wan} addr replace 10.3.0.1/24 dev eth1"));
         ip(&format!("-n {wan} addr replace 2001:db8:3::1/64 dev eth1"));
         sysctl(&self.wan, &["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
@@ -278,12 +285,11 @@ impl Topology {
     /// A veth pair between dmz and the router; again after it was deleted.
     pub fn plug_dmz(&self) {
         if let Some(dmz) = &self.dmz {
-            self.plug(dmz, &self.router, DMZ_DEVICE, 1500);
+            self.plug(dmz, &self.router, DMZ_DEVICE, 1500, self.builder.queues);
         }
     }
 
-    fn plug(&self, host: &Host, router: &Namespace, device: &str, mtu: u32) {
-        let queues = self.builder.queues;
+    fn plug(&self, host: &Host, router: &Namespace, device: &str, mtu: u32, queues: u32) {
         let queues = format!("numtxqueues {queues} numrxqueues {queues}");
         let subnet = host.subnet;
         ip(&format!(

@@ -249,7 +249,13 @@ fn lost(socket: &OwnedFd) -> io::Result<u32> {
     Ok(counted.tp_drops)
 }
 
-fn set(socket: &OwnedFd, level: i32, option: i32, value: libc::c_int) -> io::Result<()> {
+/// Set an option of a socket that is a number.
+pub(super) fn set(
+    socket: &impl AsRawFd,
+    level: i32,
+    option: i32,
+    value: libc::c_int,
+) -> io::Result<()> {
     let pointer = (&raw const value).cast();
     let length = length_of::<libc::c_int>();
     // SAFETY: reads one number, which lives through the call.

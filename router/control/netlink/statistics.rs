@@ -1,9 +1,8 @@
 //! What the kernel counts at its devices.
 #![forbid(unsafe_code)]
 
-use std::fs;
-
 use super::NetlinkError;
+use super::sysctl::read_file;
 
 /// For each device of this thread's network namespace, how many frames have come to it, those
 /// that it dropped among them; frames with errors are not counted.
@@ -12,12 +11,7 @@ use super::NetlinkError;
 /// [`NetlinkError`], if /proc is not there.
 pub fn arrivals() -> Result<Vec<(String, u64)>, NetlinkError> {
     // Not /proc/net: see sysctl.rs.
-    const FILE: &str = "/proc/thread-self/net/dev";
-    let text = fs::read_to_string(FILE).map_err(|source| NetlinkError {
-        object: FILE.into(),
-        call: "read",
-        source,
-    })?;
+    let text = read_file("/proc/thread-self/net/dev")?;
     Ok(text.lines().filter_map(arrivals_in).collect())
 }
 

@@ -111,13 +111,13 @@ fn path(family: Family, device: &str, key: &str) -> PathBuf {
 /// # Errors
 /// [`NetlinkError`], if /proc is not there.
 pub fn joined(name: &str) -> Result<Vec<MacAddress>, NetlinkError> {
-    const FILE: &str = "/proc/thread-self/net/dev_mcast";
-    let text = fs::read_to_string(FILE).map_err(|source| NetlinkError {
-        object: FILE.into(),
-        call: "read",
-        source,
-    })?;
-    Ok(joined_in(&text, name))
+    Ok(joined_in(&read_file("/proc/thread-self/net/dev_mcast")?, name))
+}
+
+/// A file of /proc.
+pub(super) fn read_file(file: &str) -> Result<String, NetlinkError> {
+    let failed = |source| NetlinkError { object: file.to_owned(), call: "read", source };
+    fs::read_to_string(file).map_err(failed)
 }
 
 /// Lines of `index name users global address`, the address in hexadecimal without colons.
