@@ -18,6 +18,8 @@ pub const EXTENSION_HEADERS_MAX: usize = 8;
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// All routers on the link (RFC 4291 2.7.1).
 pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+/// Any router of the link: the subnet-router anycast address of fe80::/64 (RFC 4291 2.6.1).
+pub const LINK_LOCAL_ANYCAST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 const FRAGMENT_HEADER: usize = 8;
 

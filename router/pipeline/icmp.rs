@@ -156,7 +156,9 @@ pub(super) fn may_answer6(offending: &ipv6::View) -> bool {
             .packet()
             .get(upper.offset)
             .is_none_or(|&kind| icmpv6::is_error(kind) || kind == icmpv6::Type::Redirect as u8);
-    let sender_is_one = !source.is_unspecified() && !source.is_multicast();
+    let sender_is_one = !source.is_unspecified()
+        && !source.is_multicast()
+        && source != ipv6::LINK_LOCAL_ANYCAST;
     sender_is_one && upper.complete && !upper.is_later_fragment() && !is_error
 }
 
