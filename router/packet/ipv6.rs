@@ -173,7 +173,7 @@ impl<'a> View<'a> {
 /// Whether the walk knows how to pass a header with this number. Not ESP: what follows it is
 /// encrypted.
 #[inline]
-fn is_extension(next_header: u8) -> bool {
+pub fn is_extension(next_header: u8) -> bool {
     use protocol::{AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS | AUTHENTICATION)
 }
