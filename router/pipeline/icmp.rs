@@ -62,7 +62,8 @@ fn within_budget(
 fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Local) -> Option<()> {
     let offending = ipv4::View::new(frame.bytes().get(ethernet::HEADER..)?).ok()?;
     let sender = offending.source();
-    if !may_answer4(&offending) {
+    let for_all = tables.snapshot.is_broadcast(offending.destination());
+    if for_all || !may_answer4(&offending) {
         return None;
     }
     let from = error_source4(sender, frame.ingress(), tables)?;
@@ -92,7 +93,7 @@ pub(super) fn write4(
     error.write_header(message).map(drop)
 }
 
-/// RFC 1812 4.3.2.7: when no error may be sent.
+/// RFC 1812 4.3.2.7: when no error may be sent; nor about a packet to all hosts of a subnet.
 pub(super) fn may_answer4(offending: &ipv4::View) -> bool {
     let source = offending.source();
     let unicast = |address: Ipv4Addr| {
