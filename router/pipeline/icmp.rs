@@ -151,9 +151,8 @@ fn payer(sender: Ipv6Addr, arrived_by: PortId, tables: &Tables) -> IpAddr {
 /// those of our subnets beyond fe80:: have no route that leads out.
 pub(super) fn may_answer6(offending: &ipv6::View) -> bool {
     let source = offending.source();
-    let sender_is_one = !source.is_unspecified()
-        && !source.is_multicast()
-        && source != ipv6::LINK_LOCAL_ANYCAST;
+    let sender_is_one =
+        !source.is_unspecified() && !source.is_multicast() && source != ipv6::LINK_LOCAL_ANYCAST;
     sender_is_one && !may_be_error(offending)
 }
 
