@@ -23,8 +23,12 @@ mod generate;
 mod inputs;
 #[path = "oracle/mutate.rs"]
 mod mutate;
+#[path = "oracle/options.rs"]
+mod options;
 #[path = "oracle/pair.rs"]
 mod pair;
+#[path = "oracle/redirects.rs"]
+mod redirects;
 #[path = "oracle/report.rs"]
 mod report;
 #[path = "oracle/traffic.rs"]

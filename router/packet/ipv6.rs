@@ -18,6 +18,8 @@ pub const EXTENSION_HEADERS_MAX: usize = 8;
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// All routers on the link (RFC 4291 2.7.1).
 pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+/// Any router of the link: the subnet-router anycast address of fe80::/64 (RFC 4291 2.6.1).
+pub const LINK_LOCAL_ANYCAST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 const FRAGMENT_HEADER: usize = 8;
 
@@ -171,7 +173,7 @@ impl<'a> View<'a> {
 /// Whether the walk knows how to pass a header with this number. Not ESP: what follows it is
 /// encrypted.
 #[inline]
-fn is_extension(next_header: u8) -> bool {
+pub fn is_extension(next_header: u8) -> bool {
     use protocol::{AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS | AUTHENTICATION)
 }

@@ -62,7 +62,8 @@ fn within_budget(
 fn answer4(frame: &mut Frame, refusal: Refusal, tables: &Tables, local: &mut Local) -> Option<()> {
     let offending = ipv4::View::new(frame.bytes().get(ethernet::HEADER..)?).ok()?;
     let sender = offending.source();
-    if !may_answer4(&offending) {
+    let for_all = tables.snapshot.is_broadcast(offending.destination());
+    if for_all || !may_answer4(&offending) {
         return None;
     }
     let from = error_source4(sender, frame.ingress(), tables)?;
@@ -92,7 +93,7 @@ pub(super) fn write4(
     error.write_header(message).map(drop)
 }
 
-/// RFC 1812 4.3.2.7: when no error may be sent.
+/// RFC 1812 4.3.2.7: when no error may be sent; nor about a packet to all hosts of a subnet.
 pub(super) fn may_answer4(offending: &ipv4::View) -> bool {
     let source = offending.source();
     let unicast = |address: Ipv4Addr| {
@@ -146,18 +147,28 @@ fn payer(sender: Ipv6Addr, arrived_by: PortId, tables: &Tables) -> IpAddr {
     Ipv6Addr::from_bits(sender.to_bits() & keep).into()
 }
 
-/// RFC 4443 2.4 (e): when no error may be sent. A packet without an upper layer that can be seen
-/// is answered only if it is no fragment's tail.
+/// RFC 4443 2.4 (e): when no error may be sent. Of the anycast addresses that a source may not be,
+/// those of our subnets beyond fe80:: have no route that leads out.
 pub(super) fn may_answer6(offending: &ipv6::View) -> bool {
     let source = offending.source();
+    let sender_is_one =
+        !source.is_unspecified() && !source.is_multicast() && source != ipv6::LINK_LOCAL_ANYCAST;
+    sender_is_one && !may_be_error(offending)
+}
+
+/// Whether the packet is an ICMPv6 error or a redirect (RFC 4443 2.4 (e.1), (e.2)), as far as it
+/// tells. Of a later fragment, and of a packet whose headers are cut short, the last header that is
+/// there names what is not: ICMPv6 could be an error. (Linux's `is_ineligible` lets a later fragment
+/// of ICMPv6 pass.) Behind more headers than are looked at could be anything.
+fn may_be_error(offending: &ipv6::View) -> bool {
     let upper = offending.upper_layer();
-    let is_error = upper.protocol == protocol::ICMPV6
-        && offending
-            .packet()
-            .get(upper.offset)
-            .is_none_or(|&kind| icmpv6::is_error(kind) || kind == icmpv6::Type::Redirect as u8);
-    let sender_is_one = !source.is_unspecified() && !source.is_multicast();
-    sender_is_one && upper.complete && !upper.is_later_fragment() && !is_error
+    let first = offending.packet().get(upper.offset).copied();
+    if !upper.complete {
+        return first.is_some_and(|next| next == protocol::ICMPV6 || ipv6::is_extension(next));
+    }
+    let kind = first.filter(|_| !upper.is_later_fragment());
+    upper.protocol == protocol::ICMPV6
+        && kind.is_none_or(|kind| icmpv6::is_error(kind) || kind == icmpv6::Type::Redirect as u8)
 }
 
 fn error6(refusal: Refusal) -> icmpv6::Error {

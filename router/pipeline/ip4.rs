@@ -95,20 +95,24 @@ fn is_tiny_fragment(packet: &ipv4::View) -> bool {
     packet.fragment_offset() == 8 && packet.protocol() == protocol::TCP
 }
 
-/// RFC 1812 5.3.7 and 4.2.3.1; 0.0.0.0 is judged later.
 fn check_source(source: Ipv4Addr, tables: &Tables) -> Step {
-    if source.is_loopback()
-        || source.is_multicast()
-        || source.is_broadcast()
-        || (source.octets()[0] >= 240 && !tables.snapshot.policy.class_e)
-        || tables.snapshot.is_broadcast(source)
-    {
+    if is_martian(source, tables) {
         return Break(Verdict::Drop(DropReason::SourceMartian));
     }
     if tables.snapshot.is_own4(source) {
         return Break(Verdict::Drop(DropReason::SourceIsOurs));
     }
     Continue(())
+}
+
+/// Whether no host has this address (RFC 1812 5.3.7, 4.2.3.1). What 0.0.0.0/8 means is for the caller
+/// to say.
+pub(super) fn is_martian(source: Ipv4Addr, tables: &Tables) -> bool {
+    source.is_loopback()
+        || source.is_multicast()
+        || source.is_broadcast()
+        || (source.octets()[0] >= 240 && !tables.snapshot.policy.class_e)
+        || tables.snapshot.is_broadcast(source)
 }
 
 /// Groups and broadcasts: to the kernel if it listens, else nowhere; never forwarded.

@@ -137,9 +137,11 @@ fn group(
     Break(Verdict::Punt(frame.ingress()))
 }
 
-/// RFC 4291 2.5.6: a link-local destination is ours on this link, or nobody's beyond it.
+/// RFC 4291 2.5.6: a link-local destination is ours on this link, or nobody's beyond it. So is that
+/// of any of the link's routers (RFC 4291 2.6.1).
 fn link_local(frame: &Frame, destination: Ipv6Addr, interface: &Interface) -> Step<Packet> {
-    Break(if destination == interface.link_local {
+    let is_ours = destination == interface.link_local || destination == ipv6::LINK_LOCAL_ANYCAST;
+    Break(if is_ours {
         Verdict::Punt(frame.ingress())
     } else {
         Verdict::Drop(DropReason::LinkLocal)

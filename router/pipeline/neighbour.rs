@@ -14,6 +14,7 @@ use crate::packet::{arp, ethernet, ipv6};
 use crate::table::interface::Interface;
 use crate::table::{Adjacency, AdjacencyKind};
 
+use super::ip4::is_martian;
 use super::ip6::is_ours;
 use super::report::Said;
 use super::source::leads_somewhere;
@@ -36,6 +37,11 @@ pub(super) fn arp(
         return Break(Verdict::Drop(DropReason::ArpMalformed));
     }
     let (sender, mac) = (packet.sender_address, packet.sender_mac);
+    // RFC 1812 5.3.7: nobody has such an address. Only a probe may be without one (RFC 5227 1.1).
+    let of_this_network = sender.octets()[0] == 0 && !view.is_probe();
+    if of_this_network || is_martian(sender, tables) {
+        return Break(Verdict::Drop(DropReason::SourceMartian));
+    }
     let to_us = interface.has4(packet.target_address);
     let for_us = match packet.operation {
         arp::Operation::Request => to_us,

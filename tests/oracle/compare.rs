@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use xrouter::packet::describe::describe;
 use xrouter::packet::text::{Direction, format_frame};
 
-use super::differences::{DIFFERENCES, MASKS};
+use super::differences::{DIFFERENCES, MASKS, REDIRECTS};
 use super::facts::{Case, surplus};
 use super::inputs::Inputs;
 use super::pair::{Frame, Outputs, PORTS, Pair};
+use super::redirects;
 
 /// Frames that are sent together.
 const GROUP: usize = 64;
@@ -123,7 +124,10 @@ impl Comparison {
             frames.sort_unstable();
             frames
         };
-        Outputs { kernel: mask(outputs.kernel), xrouter: mask(outputs.xrouter) }
+        let mut outputs = Outputs { kernel: mask(outputs.kernel), xrouter: mask(outputs.xrouter) };
+        *self.tally.used.entry(REDIRECTS.0).or_default() +=
+            redirects::forget_unpaired(&mut outputs);
+        outputs
     }
 
     fn mask(&mut self, mut frame: Frame) -> Frame {

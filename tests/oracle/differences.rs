@@ -6,7 +6,9 @@ use xrouter::packet::ethernet::{HEADER, MacAddress};
 use xrouter::packet::{icmpv6, ipv6, protocol};
 
 use super::facts::*;
+use super::options::*;
 use super::pair::Frame;
+use super::redirects::blot_hops6;
 
 /// What is made equal in every frame that comes out, before it is compared.
 pub struct Mask {
@@ -24,18 +26,13 @@ pub struct Difference {
     pub explains: fn(&Case) -> bool,
 }
 
+/// What is counted of the redirects that only one of both sent.
+pub const REDIRECTS: (&str, &str) = (
+    "limit on redirects",
+    "RFC 1812 5.2.7.2, RFC 4861 8.2: each has its own, for each host; those of both are compared",
+);
+
 pub const MASKS: &[Mask] = &[
-    Mask {
-        name: "redirects",
-        reason: "RFC 1812 5.2.7.2: may be sent; xrouter sends none",
-        blot: |octets| {
-            let is_redirect = is_redirect(octets);
-            if is_redirect {
-                octets.clear();
-            }
-            is_redirect
-        },
-    },
     Mask {
         name: "identification of own packets",
         reason: "RFC 6864 4: any value will do that is not used twice at a time",
@@ -71,11 +68,14 @@ pub const MASKS: &[Mask] = &[
         },
     },
     Mask {
-        name: "source of ICMPv6 errors",
-        reason: "RFC 4443 2.2 (d): any address of the node; the kernel prefers the way in",
-        blot: |octets| {
-            own_error6(octets) && !is_from_link_local(octets) && set6(octets, SOURCE6, &ANY_OWN)
-        },
+        name: "hops left in redirects",
+        reason: "RFC 4861 4.5 asks for the packet; the kernel quotes it as it came, not as it goes on",
+        blot: |octets| blot_hops6(octets),
+    },
+    Mask {
+        name: "times in IPv4 options",
+        reason: "no two routers write at the same time",
+        blot: |octets| blot_times(octets),
     },
 ];
 
@@ -99,6 +99,14 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "from 0.0.0.0/8",
         reason: "RFC 1812 5.3.7, 4.2.2.11 (b): this network's hosts only; the kernel knows 0.0.0.0",
         explains: |case| case.only_kernel() && case.source4().is_some_and(|a| a.octets()[0] == 0),
+    },
+    Difference {
+        name: "ARP from 0.0.0.0/8",
+        reason: "RFC 1812 5.3.7: nobody's address; the kernel answers all but 0.0.0.0 as anybody",
+        explains: |case| {
+            let sender = case.octet(14).filter(|_| case.is_arp());
+            case.only_kernel() && sender == Some(0)
+        },
     },
     Difference {
         name: "to 0.0.0.0/8",
@@ -151,34 +159,100 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "IPv4 options written into",
-        reason: "RFC 791 3.1: the kernel records its route and the time",
+        name: "IPv4 options in ICMP errors",
+        reason: "quoted as received (RFC 1812 4.3.2.3); the kernel has written, and sends a copy",
         explains: |case| case.has_options() && case.equal_but(without_options),
     },
     Difference {
-        name: "IPv4 options refused",
-        reason: "RFC 1812 5.2.4.1: the kernel takes no source route and no malformed option",
-        explains: |case| case.has_options() && case.kernel_all(own_problem4),
+        name: "ICMP error along a source route",
+        reason: "RFC 7126 4.3: nobody is to use it; the kernel turns it round for its errors",
+        explains: |case| case.has_source_route() && case.errors_of_same_kinds4(),
     },
     Difference {
-        name: "IPv6 extension headers refused",
-        reason: "RFC 8200 4.2: the kernel reads hop-by-hop options",
-        explains: |case| case.has_extension_header() && case.kernel_all(own_problem6),
-    },
-    Difference {
-        name: "ICMPv6 error about who knows what",
-        reason: "RFC 4443 2.4 (e.1): a later fragment or a cut header may hide an error",
+        name: "ICMP error about an odd route",
+        reason: "RFC 1812 4.3.3: is told; the kernel gives up at a route of no whole addresses",
         explains: |case| {
-            let upper = case.view6().map(|view| view.upper_layer());
-            case.kernel_adds(own_error6_or_question)
-                && upper.is_some_and(|upper| upper.is_later_fragment() || !upper.complete)
+            case.only_xrouter() && case.has_odd_route() && case.xrouter_all(own_error4)
         },
+    },
+    Difference {
+        name: "CIPSO",
+        reason: "RFC 1812 5.3.13.1: passed unchanged; the kernel reads and refuses it",
+        explains: |case| {
+            case.has_option(|option| option[0] == CIPSO) && case.kernel_all(own_problem4)
+        },
+    },
+    Difference {
+        name: "address with a time stamp",
+        reason: "RFC 1812 4.3.2.4, 5.2.4.1: that of the way out; the kernel gives that of the way in",
+        explains: |case| {
+            case.has_option(is_stamp_with_address)
+                && case.equal_but(|octets| blot_stamps_whole(octets))
+        },
+    },
+    Difference {
+        name: "time stamp for no host",
+        reason: "RFC 791 3.1: of the router so named; the kernel is also 0.0.0.0 and every group",
+        explains: |case| {
+            case.has_option(is_stamp_for_nobody)
+                && case.equal_but(|octets| blot_stamps_whole(octets))
+        },
+    },
+    Difference {
+        name: "hop-by-hop options of others",
+        reason: "RFC 8200 4.2: skipped by who does not know them; the kernel checks CALIPSO and IOAM",
+        explains: |case| case.has_hop_option_of_linux() && case.kernel_all(own_problem6),
+    },
+    Difference {
+        name: "payload length 0 with hop-by-hop options",
+        reason: "RFC 2675 3: without its jumbo option it is an error; the kernel forwards it",
+        explains: |case| {
+            let jumbo = [case.octet(4), case.octet(5), case.octet(6)] == [Some(0); 3];
+            case.only_kernel()
+                && case.view6().is_none()
+                && jumbo
+                && case.octet(0).is_some_and(|first| first >> 4 == 6)
+        },
+    },
+    Difference {
+        name: "hop-by-hop options to a group",
+        reason: "RFC 8200 4.2: of packets for nobody here nothing is read; the kernel reads first",
+        explains: |case| {
+            let group = case.destination6().is_some_and(|address| address.is_multicast());
+            case.only_kernel() && group && case.kernel_all(own_problem6)
+        },
+    },
+    Difference {
+        name: "options of a fragment's fragments",
+        reason: "RFC 791 3.2: those to be copied; the kernel copies all but from a first fragment",
+        explains: |case| {
+            let later = case.view4().is_some_and(|view| view.fragment_offset() != 0);
+            later && case.equal_but(|octets| blot_options(octets))
+        },
+    },
+    Difference {
+        name: "ICMPv6 error from an anycast address",
+        reason: "RFC 4443 2.2 (b): from one of the node's own; the kernel takes what it was sent to",
+        explains: |case| {
+            case.destination6().is_some_and(is_anycast)
+                && case.equal_but(|octets| without_own_source6(octets))
+        },
+    },
+    Difference {
+        name: "ICMPv6 error about what may be one",
+        reason: "RFC 4443 2.4 (e.1): nobody can tell; the kernel sends one",
+        explains: |case| case.hides_icmp6() && case.kernel_adds(own_error6_or_question),
     },
     Difference {
         name: "code for unreachable routes",
         reason: "RFC 4443 3.1: address unreachable; the kernel says no route",
         explains: |case| {
-            case.equal_but(|octets| own_error6(octets) && set6(octets, ipv6::HEADER + 1, &[0]))
+            case.equal_but(|octets| {
+                if is_to_link_local(octets) {
+                    without_receiver(octets);
+                }
+                own_error6(octets) && set6(octets, ipv6::HEADER + 1, &[0])
+            })
         },
     },
     Difference {
@@ -199,15 +273,6 @@ pub const DIFFERENCES: &[Difference] = &[
             case.only_kernel()
                 && case.destination6().is_some_and(ipv6::is_link_local)
                 && case.outputs.kernel.iter().all(|output| stays(output) || own_error(output))
-        },
-    },
-    Difference {
-        name: "error to an anycast address",
-        reason: "RFC 4443 2.4 (e.6): must not be; to be mended in xrouter",
-        explains: |case| {
-            case.only_xrouter()
-                && case.source6().is_some_and(is_anycast)
-                && case.xrouter_all(own_error6)
         },
     },
     Difference {
@@ -240,17 +305,6 @@ pub const DIFFERENCES: &[Difference] = &[
         explains: |case| {
             let odd = |a: Ipv6Addr| ipv6::is_link_local(a) && a.segments()[1..4] != [0; 3];
             case.source6().is_some_and(odd) && case.xrouter_adds(own_error6)
-        },
-    },
-    Difference {
-        name: "payload length 0 with hop-by-hop options",
-        reason: "RFC 2675 3: without its jumbo option it is an error; jumbograms are not for us",
-        explains: |case| {
-            let jumbo = [case.octet(4), case.octet(5), case.octet(6)] == [Some(0); 3];
-            case.only_kernel()
-                && case.view6().is_none()
-                && jumbo
-                && case.octet(0).is_some_and(|first| first >> 4 == 6)
         },
     },
     Difference {
@@ -302,8 +356,8 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "silent sender",
-        reason: "the kernel asks for who is to be redirected or refused, who never hears of it",
-        explains: |case| case.kernel_asks_for_sender(),
+        reason: "is asked for to be redirected or refused, never hears of it, and each has its limits",
+        explains: |case| case.sender_is_asked_for(),
     },
     Difference {
         name: "own address defended",
@@ -314,15 +368,5 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "solicitation without its sender's MAC",
         reason: "answered where it came from; the kernel would have to ask for it",
         explains: |case| case.xrouter_all(own_advertisement) && case.kernel_all(own_question),
-    },
-    Difference {
-        name: "ARP in the name of a martian",
-        reason: "RFC 826 knows none; the kernel asks its routes for the sender",
-        explains: |case| {
-            let sender = case.frame.octets.get(HEADER + 14..HEADER + 18);
-            case.only_xrouter()
-                && case.frame.octets.get(HEADER - 2..HEADER) == Some(&[8, 6])
-                && sender.is_some_and(|sender| sender[0] == 127 || sender[0] >= 224)
-        },
     },
 ];

@@ -97,6 +97,10 @@ impl<'a> Case<'a> {
         })
     }
 
+    pub fn is_arp(&self) -> bool {
+        self.frame.octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes())
+    }
+
     pub fn claims_no_host(&self) -> bool {
         let packet = ethernet::View::new(&self.frame.octets)
             .filter(|header| header.ether_type() == ether_type::ARP);
@@ -119,14 +123,28 @@ impl<'a> Case<'a> {
             .is_some_and(|packet| transport::is_unfinished(packet).is_some())
     }
 
-    pub fn has_options(&self) -> bool {
-        self.view4().is_some_and(|view| !view.options().is_empty())
+    /// Later fragments of ICMPv6, and packets whose headers are cut short before what may be ICMPv6,
+    /// or are too many.
+    pub fn hides_icmp6(&self) -> bool {
+        let Some(view) = self.view6() else { return false };
+        let upper = view.upper_layer();
+        let next = view.packet().get(upper.offset);
+        let may_follow = |next| next == protocol::ICMPV6 || ipv6::is_extension(next);
+        (upper.is_later_fragment() && upper.protocol == protocol::ICMPV6)
+            || (!upper.complete && next.is_some_and(|&next| may_follow(next)))
     }
 
-    pub fn has_extension_header(&self) -> bool {
-        use protocol::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
-        let next = self.octet(6).filter(|_| self.octet(0).is_some_and(|first| first >> 4 == 6));
-        matches!(next, Some(HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS))
+    /// Both sent only ICMP errors, of the same kinds.
+    pub fn errors_of_same_kinds4(&self) -> bool {
+        let kinds = |frames: &[Frame]| {
+            let kind = |frame: &Frame| view4(&frame.octets)?.payload().get(..2).map(<[u8]>::to_vec);
+            let mut kinds: Vec<_> = frames.iter().map(kind).collect();
+            kinds.sort_unstable();
+            kinds
+        };
+        self.kernel_all(own_error4)
+            && self.xrouter_all(own_error4)
+            && kinds(&self.outputs.kernel) == kinds(&self.outputs.xrouter)
     }
 
     /// The kernel sent all that xrouter did, and more, all of which holds.
@@ -143,16 +161,19 @@ impl<'a> Case<'a> {
         missing.is_empty() && more.iter().all(|output| holds(&output.octets))
     }
 
-    /// The kernel asks for the MAC of who sent the frame, and does no more than xrouter else.
-    pub fn kernel_asks_for_sender(&self) -> bool {
+    /// One asks for the MAC of who sent the frame, and the other does no more else.
+    pub fn sender_is_asked_for(&self) -> bool {
         let source = match (self.source4(), self.source6()) {
             (Some(source), _) => source.octets().to_vec(),
             (_, Some(source)) => source.octets().to_vec(),
             _ => return false,
         };
-        let asked = |output: &Frame| output.octets.windows(source.len()).any(|part| part == source);
-        let questions = surplus(&self.outputs.kernel, &self.outputs.xrouter);
-        self.kernel_adds(own_question) && questions.iter().all(asked)
+        let Outputs { kernel, xrouter } = self.outputs;
+        let surplus = [surplus(kernel, xrouter), surplus(xrouter, kernel)];
+        let asked = |Frame { octets, .. }: &Frame| {
+            own_question(octets) && octets.windows(source.len()).any(|part| part == source)
+        };
+        surplus.iter().any(Vec::is_empty) && surplus.iter().flatten().all(asked)
     }
 }
 
@@ -190,7 +211,6 @@ pub fn own6(octets: &[u8]) -> Option<ipv6::View<'_>> {
             view.source().segments(),
             [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 1]
                 | [0xfe80, 0, 0, 0, 0, 0x0aff, 0xfe01 | 0xfe02, 1]
-                | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
         )
     })
 }
@@ -237,16 +257,6 @@ pub fn own_question(octets: &[u8]) -> bool {
     (arp && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
 }
 
-pub fn is_redirect(octets: &[u8]) -> bool {
-    let kind4 = own4(octets).and_then(|view| view.payload().first());
-    let kind6 = own6(octets).and_then(|view| view.payload().first());
-    kind4 == Some(&(icmpv4::Type::Redirect as u8)) || kind6 == Some(&(icmpv6::Type::Redirect as u8))
-}
-
-pub fn is_from_link_local(octets: &[u8]) -> bool {
-    view6(octets).is_some_and(|view| ipv6::is_link_local(view.source()))
-}
-
 pub fn is_to_link_local(octets: &[u8]) -> bool {
     view6(octets).is_some_and(|view| ipv6::is_link_local(view.destination()))
 }
@@ -261,9 +271,11 @@ pub fn own_error6_or_question(octets: &[u8]) -> bool {
     own_message6(octets, |kind| icmpv6::is_error(kind) || kind == SOLICITATION)
 }
 
-/// An ICMPv6 message of the router's own, of a type, with a right checksum.
+/// An ICMPv6 message of the router's own, also by an anycast address, of a type, with a right
+/// checksum.
 pub fn own_message6(octets: &[u8], is_type: fn(u8) -> bool) -> bool {
-    own6(octets).is_some_and(|view| {
+    let from_anycast = || view6(octets).filter(|view| is_anycast(view.source()));
+    own6(octets).or_else(from_anycast).is_some_and(|view| {
         let message = view.payload();
         view.next_header() == protocol::ICMPV6
             && message.first().is_some_and(|&kind| is_type(kind))
@@ -293,30 +305,6 @@ pub fn blot4(octets: &mut [u8], at: usize, length: usize) -> bool {
 /// The checksum that a host left to its card, also in what is quoted.
 pub fn finish(octets: &mut [u8]) -> bool {
     octets.get_mut(HEADER..).is_some_and(transport::finish)
-}
-
-/// The options of a packet. Of an error that has them, and quotes the less, what is left is the
-/// quoted header without its own and 8 octets.
-pub fn without_options(octets: &mut Vec<u8>) -> bool {
-    let Some(start) = view4(octets).map(|view| view.header_len()) else { return false };
-    if !own_error4(octets) {
-        return blot4(octets, ipv4::HEADER, start - ipv4::HEADER);
-    }
-    octets.drain(HEADER + ipv4::HEADER..HEADER + start);
-    let (header, message) = octets[HEADER..].split_at_mut(ipv4::HEADER);
-    header[0] = 0x45;
-    header[2..4].fill(0);
-    ipv4::write_checksum(header);
-    message[2..4].fill(0);
-    let quote = &mut message[icmpv4::HEADER..];
-    let length = quote.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
-    quote.get_mut(ipv4::HEADER..length).into_iter().for_each(|options| options.fill(0));
-    // Its hops and its length, too: it may have waited for a neighbour (without_quoted_way).
-    for field in [2..4, 6..9, 10..12] {
-        quote.get_mut(field).into_iter().for_each(|field| field.fill(0));
-    }
-    octets.truncate(HEADER + ipv4::HEADER + icmpv4::HEADER + length + 8);
-    true
 }
 
 /// What the header quoted in host unreachable says of the packet's length and hops.
@@ -356,6 +344,11 @@ pub fn without_target_mac(octets: &mut Vec<u8>) -> bool {
         return set6(octets, FLAGS, &[0xc0]);
     }
     false
+}
+
+/// The source and the flow label of an ICMPv6 error of the router's.
+pub fn without_own_source6(octets: &mut [u8]) -> bool {
+    own_error6(octets) && blot_flow(octets) && set6(octets, SOURCE6, &ANY_OWN)
 }
 
 /// The 20 bits before the payload length.

@@ -117,6 +117,10 @@ fn address4(random: &mut Random, n: usize) -> Ipv4Addr {
     if random.once_in(4) {
         return Ipv4Addr::new(10, 3, random.octet(), random.octet());
     }
+    // Any neighbour that is known: each is told of better ways so often and no more.
+    if random.once_in(4) {
+        return Ipv4Addr::new(10, random.pick(&[1, 2]), 0, random.octet() & 0x7f | 2);
+    }
     let from = if random.once_in(n) { SPECIAL_4 } else { HOSTS_4 };
     random.word(from).parse().expect("an address")
 }
@@ -162,6 +166,10 @@ fn ipv6(random: &mut Random) -> (String, String) {
 fn address6(random: &mut Random, n: usize) -> Ipv6Addr {
     if random.once_in(40) {
         return Ipv6Addr::from(u128::from(random.number()) << 64 | u128::from(random.number()));
+    }
+    if random.once_in(6) {
+        let host = 2 + u16::from(random.octet() & 7);
+        return Ipv6Addr::new(0x2001, 0xdb8, random.pick(&[1, 2]), 0, 0, 0, 0, host);
     }
     let from = if random.once_in(n) { SPECIAL_6 } else { HOSTS_6 };
     random.word(from).parse().expect("an address")

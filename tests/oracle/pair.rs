@@ -27,6 +27,9 @@ pub const MTUS: [usize; 2] = [1500, 1400];
 const ANSWER: Duration = seconds(10);
 /// After this long with nothing heard, no neighbour is being asked for any more: `limits()`.
 const GIVEN_UP: Duration = Duration::from_millis(400);
+/// xrouter asks for its own addresses, asks again and announces them a second apart: after so long
+/// with nothing heard it is done.
+const CLAIMED: Duration = Duration::from_millis(2500);
 /// What the frames carry that ask whether a router is done.
 const QUESTION: [u8; 8] = *b"finished";
 
@@ -134,7 +137,7 @@ impl Pair {
             sysctl(&net.router, &limits(PORTS));
         }
         let mut pair = Self { kernel: Side::new(twin, kernel), xrouter: Side::new(net, xrouter) };
-        let _of_the_start = pair.after(Duration::from_millis(1500));
+        let _of_the_start = pair.after(CLAIMED);
         pair
     }
 
@@ -283,11 +286,19 @@ pub fn octets(line: &str) -> Vec<u8> {
     octets
 }
 
-/// The router: every kind of route, and neighbours that are known but for some.
+/// The router: every kind of route, and neighbours that are known but for some. No limit matters.
+/// The kernel takes the source of an ICMPv6 error from the port that the packet came in by, always.
 fn config(net: &Topology) -> Config {
-    let mut config = net
-        .config()
-        .router("icmp_errors_per_s = 1000000\nicmp_errors_burst = 1000000")
+    let budget = ["per_s", "burst", "per_host_per_s", "per_host_burst"];
+    let mut config = net.config();
+    for limit in budget {
+        config = config.router(&format!("icmp_errors_{limit} = 1000000"));
+    }
+    let classes = ["neighbour", "routing", "management", "icmp", "other"];
+    let police = classes.map(|class| format!("{class}_per_s = 1000000"));
+    config = config
+        .and(&format!("[police]\n{}", police.join("\n")))
+        .and("[policy]\nicmp_error_source = \"ingress\"")
         .and("[resolution]\nretransmit_ms = 100\nprobes = 1\nfailed_hold_s = 1");
     let (lan4, wan4, lan6, wan6) = ("10.1.0.3", "10.2.0.2", "2001:db8:1::3", "2001:db8:2::2");
     let routes = [
@@ -366,6 +377,8 @@ fn limits(devices: [&str; 2]) -> Vec<String> {
         "ipv4.icmp_msgs_burst=1000000",
         "ipv4.ipfrag_time=86400",
         "ipv6.ip6frag_time=86400",
+        // None of the errors: one that is counted uses up the redirects to its host.
+        "ipv6.icmp.ratemask=128",
     ]
     .map(|setting| format!("net.{setting}"))
     .into();
@@ -379,8 +392,13 @@ fn limits(devices: [&str; 2]) -> Vec<String> {
     settings
 }
 
-/// Where the kernel can do either, it does as xrouter: the strong host model (RFC 1122 3.3.4.2).
+/// Where the kernel can do either, it does as xrouter: the strong host model (RFC 1122 3.3.4.2), the
+/// source of errors of config(), no redirects to hosts of other subnets (RFC 1812 5.2.7.2).
 fn policy() -> Vec<String> {
-    let of_all = ["arp_ignore=1", "arp_announce=2", "accept_redirects=0"];
-    of_all.map(|setting| format!("net.ipv4.conf.all.{setting}")).into()
+    let of_all = ["arp_ignore=1", "arp_announce=2", "accept_redirects=0", "shared_media=0"];
+    let of_all = of_all.map(|setting| format!("conf.all.{setting}"));
+    let of_each = [LAN_DEVICE, WAN_DEVICE].map(|device| format!("conf.{device}.shared_media=0"));
+    let of_errors = ["icmp_errors_use_inbound_ifaddr=1".to_owned()];
+    let settings = of_all.into_iter().chain(of_each).chain(of_errors);
+    settings.map(|setting| format!("net.ipv4.{setting}")).collect()
 }
