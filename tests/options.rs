@@ -36,8 +36,7 @@ problem6 = lambda f: ICMPv6ParamProblem in f
 "#;
 
 fn started() -> (Topology, Router) {
-    let net = Topology::lan_wan();
-    let router = Router::start(&net, &net.config());
+    let (net, router) = net::started(Topology::builder());
     net.lan.run("ping -c 1 10.2.0.2 && ping -6 -c 1 2001:db8:2::2").succeeds();
     // The kernel would not send so many errors at once.
     sysctl(&net.router, &["net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0"]);

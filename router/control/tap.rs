@@ -122,12 +122,14 @@ impl Queues {
     /// kernel puts into a queue that nobody reads is lost. How many are read: by the first workers.
     fn follow(&mut self, card_queues: usize) -> std::io::Result<usize> {
         let read = card_queues.clamp(1, self.all.len());
-        for (number, queue) in self.all.iter().enumerate() {
-            if (number < read) != (number < self.attached) {
-                queue.set_attached(number < read)?;
-            }
+        while self.attached > read {
+            self.all[self.attached - 1].set_attached(false)?;
+            self.attached -= 1;
         }
-        self.attached = read;
+        while self.attached < read {
+            self.all[self.attached].set_attached(true)?;
+            self.attached += 1;
+        }
         Ok(read)
     }
 }

@@ -63,13 +63,6 @@ impl MacAddress {
         !self.is_multicast() && self != Self::ZERO
     }
 
-    /// Whether a bridge never forwards to this address: 01:80:c2:00:00:00 to :0f (802.1Q 8.6.3).
-    #[inline]
-    pub const fn is_link_reserved(self) -> bool {
-        let [a, b, c, d, e, f] = self.0;
-        matches!([a, b, c, d, e], [0x01, 0x80, 0xc2, 0, 0]) && f < 0x10
-    }
-
     /// The group address that an IPv4 multicast address maps to (RFC 1112 6.4).
     pub const fn for_ipv4_multicast(group: Ipv4Addr) -> Self {
         let [_, b, c, d] = group.octets();
@@ -256,7 +249,5 @@ mod tests {
         assert!(group.is_multicast() && !group.is_broadcast() && !group.is_unicast());
         assert!(MacAddress::BROADCAST.is_multicast() && MacAddress::BROADCAST.is_broadcast());
         assert!(A.is_unicast() && !MacAddress::ZERO.is_unicast());
-        assert!(MacAddress([1, 0x80, 0xc2, 0, 0, 0x0e]).is_link_reserved());
-        assert!(!MacAddress([1, 0x80, 0xc2, 0, 0, 0x10]).is_link_reserved());
     }
 }

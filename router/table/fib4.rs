@@ -125,7 +125,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn routes(&self) -> &PrefixMap<Ipv4Net, NextHopId> {
+    #[cfg(test)]
+    fn routes(&self) -> &PrefixMap<Ipv4Net, NextHopId> {
         &self.routes
     }
 

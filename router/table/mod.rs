@@ -238,16 +238,6 @@ impl FibWriter {
         self.v4.remove(&self.fib.v4, to)
     }
 
-    /// The next hop of the route to just `to`.
-    pub fn get4(&self, to: Ipv4Net) -> Option<NextHopId> {
-        self.v4.routes().get(&to).copied()
-    }
-
-    /// All IPv4 routes, in order.
-    pub fn routes4(&self) -> impl Iterator<Item = (Ipv4Net, NextHopId)> {
-        self.v4.routes().iter().map(|(to, &hop)| (to, hop))
-    }
-
     /// Route `to` by `hop`; host bits of `to` do not count. The next hop that `to` had before, if
     /// any.
     ///
@@ -265,16 +255,6 @@ impl FibWriter {
     /// Take the route to `to` away. The next hop that it had.
     pub fn remove6(&mut self, to: Ipv6Net) -> Option<NextHopId> {
         self.v6.remove(&self.fib.v6, to)
-    }
-
-    /// The next hop of the route to just `to`.
-    pub fn get6(&self, to: Ipv6Net) -> Option<NextHopId> {
-        self.v6.routes().get(&to).copied()
-    }
-
-    /// All IPv6 routes, in order.
-    pub fn routes6(&self) -> impl Iterator<Item = (Ipv6Net, NextHopId)> {
-        self.v6.routes().iter().map(|(to, &hop)| (to, hop))
     }
 
     /// A next hop with this adjacency.

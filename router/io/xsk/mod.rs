@@ -115,16 +115,6 @@ impl Socket {
         self.budget
     }
 
-    /// Whether preferred busy polling was asked for and granted.
-    pub fn busy_polls(&self) -> bool {
-        self.busy_polls
-    }
-
-    /// Whether the last call to send failed because the device is down or gone.
-    pub fn is_down(&self) -> bool {
-        self.down
-    }
-
     /// Whether the kernel has still to be called for what lies in the transmit ring.
     #[inline]
     pub fn has_unsent(&mut self) -> bool {

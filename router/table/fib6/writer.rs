@@ -134,7 +134,8 @@ impl Writer {
         }
     }
 
-    pub(crate) fn routes(&self) -> &PrefixMap<Ipv6Net, NextHopId> {
+    #[cfg(test)]
+    pub(super) fn routes(&self) -> &PrefixMap<Ipv6Net, NextHopId> {
         &self.routes
     }
 
