@@ -29,10 +29,10 @@ mod options;
 mod pair;
 #[path = "oracle/random.rs"]
 mod random;
-#[path = "oracle/redirects.rs"]
-mod redirects;
 #[path = "oracle/report.rs"]
 mod report;
+#[path = "oracle/sporadic.rs"]
+mod sporadic;
 #[path = "oracle/traffic.rs"]
 mod traffic;
 
