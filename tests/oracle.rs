@@ -31,6 +31,8 @@ mod pair;
 mod redirects;
 #[path = "oracle/report.rs"]
 mod report;
+#[path = "oracle/sporadic.rs"]
+mod sporadic;
 #[path = "oracle/traffic.rs"]
 mod traffic;
 

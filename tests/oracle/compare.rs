@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use xrouter::packet::describe::describe;
 use xrouter::packet::text::{Direction, format_frame};
 
-use super::differences::{DIFFERENCES, MASKS, REDIRECTS};
+use super::differences::{DIFFERENCES, MASKS};
 use super::facts::{Case, surplus};
 use super::inputs::Inputs;
 use super::pair::{Frame, Outputs, PORTS, Pair};
-use super::redirects;
+use super::sporadic::SPORADIC;
 
 /// Frames that are sent together.
 const GROUP: usize = 64;
@@ -125,8 +125,10 @@ impl Comparison {
             frames
         };
         let mut outputs = Outputs { kernel: mask(outputs.kernel), xrouter: mask(outputs.xrouter) };
-        *self.tally.used.entry(REDIRECTS.0).or_default() +=
-            redirects::forget_unpaired(&mut outputs);
+        for sporadic in SPORADIC {
+            let forgotten = sporadic.forget_unpaired(&mut outputs);
+            *self.tally.used.entry(sporadic.name).or_default() += forgotten;
+        }
         outputs
     }
 

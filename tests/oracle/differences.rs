@@ -8,7 +8,7 @@ use xrouter::packet::{icmpv6, ipv6, protocol};
 use super::facts::*;
 use super::options::*;
 use super::pair::Frame;
-use super::redirects::blot_hops6;
+use super::sporadic::blot_hops6;
 
 /// What is made equal in every frame that comes out, before it is compared.
 pub struct Mask {
@@ -25,12 +25,6 @@ pub struct Difference {
     /// Whether it is this one.
     pub explains: fn(&Case) -> bool,
 }
-
-/// What is counted of the redirects that only one of both sent.
-pub const REDIRECTS: (&str, &str) = (
-    "limit on redirects",
-    "RFC 1812 5.2.7.2, RFC 4861 8.2: each has its own, for each host; those of both are compared",
-);
 
 pub const MASKS: &[Mask] = &[
     Mask {
@@ -358,11 +352,6 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "silent sender",
         reason: "is asked for to be redirected or refused, never hears of it, and each has its limits",
         explains: |case| case.sender_is_asked_for(),
-    },
-    Difference {
-        name: "own address defended",
-        reason: "RFC 5227 2.4 (b): xrouter announces it to who claims it, sooner or later",
-        explains: |case| case.xrouter_adds(own_announcement),
     },
     Difference {
         name: "solicitation without its sender's MAC",

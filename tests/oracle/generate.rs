@@ -134,13 +134,14 @@ fn group4(address: Ipv4Addr) -> String {
     }
 }
 
-/// Padding, router alert, unknown, record route with room and full, time stamps, source routes,
-/// and malformed ones.
+/// Padding, router alert, unknown, record route with room and full, time stamps, also for named
+/// routers, source routes, and malformed ones.
 fn options4(random: &mut Random) -> &'static str {
     random.word(
         "01010101 00000000 94040000 94040001 99040000 820b 0707040000000000 07070a0000000000 \
          070b08010203040000000000 44080500 440c0d0100000000 83070400000000 8307040a02000200 \
-         89070808080808 0702 0700 44040500 0728",
+         89070808080808 0702 0700 44040500 0728 \
+         440c05010000000000000000 440c05030a01000100000000 440c0503e000000100000000",
     )
 }
 
@@ -181,10 +182,12 @@ fn group6(address: Ipv6Addr) -> String {
 }
 
 fn extension(random: &mut Random) -> String {
-    // Padding, router alert, and unknown: to be skipped, discarded, told about, and a jumbogram.
+    // Padding, router alert, and unknown: to be skipped, discarded, told about, a jumbogram, too much
+    // padding, and those that only Linux knows: CALIPSO, IOAM.
     let options = random.word(
         "00 010400000000 050200000100 1e0400000000 5e0400000000 9e0400000000 de0400000000 \
-         c20400010000 01ff00000000 c9100000000000000000000000000000",
+         c20400010000 01ff00000000 c9100000000000000000000000000000 0708000000010000ffff \
+         310200000000",
     );
     let routing = random.pick(&["0000", "0001", "0200", "0201", "0400", "0401", "6301"]);
     match random.below(5) {

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::compare::Tally;
-use super::differences::{DIFFERENCES, MASKS, REDIRECTS};
+use super::differences::{DIFFERENCES, MASKS};
+use super::sporadic::SPORADIC;
 
 /// How often a line is written.
 const EVERY: Duration = Duration::from_secs(5);
@@ -39,8 +40,8 @@ pub fn table(tally: &Tally) -> String {
     let masks = MASKS.iter().map(|mask| ("masked", mask.name, mask.reason));
     let known = DIFFERENCES.iter().map(|known| ("allowed", known.name, known.reason));
     let mut text = format!("{} frames compared\n", tally.frames);
-    let redirects = std::iter::once(("left out", REDIRECTS.0, REDIRECTS.1));
-    for (what, name, reason) in masks.chain(redirects).chain(known) {
+    let sporadic = SPORADIC.iter().map(|this| ("left out", this.name, this.reason));
+    for (what, name, reason) in masks.chain(sporadic).chain(known) {
         let times = tally.used.get(name).map_or("never".to_owned(), u64::to_string);
         let _ = writeln!(text, "{times:>9} {what:8} {name}: {reason}");
     }
