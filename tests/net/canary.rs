@@ -63,6 +63,12 @@ impl Flight {
     pub fn lost_nothing(&self) -> bool {
         self.sent > 0 && self.lost() == 0
     }
+
+    /// Nothing was lost but, of a hundredth at most, what the kernel lost before the router could
+    /// see it.
+    pub fn is_unharmed(&self, lost_by_kernel: u64) -> bool {
+        self.lost_nothing() || self.lost() <= lost_by_kernel.min(self.sent / 100)
+    }
 }
 
 impl std::fmt::Display for Flight {
