@@ -203,7 +203,7 @@ impl Network {
     }
 
     fn findings(&self, running: Vec<Running>) -> Vec<Finding> {
-        let said: Vec<_> = running.into_iter().map(|tool| said(tool)).collect();
+        let said: Vec<_> = running.into_iter().map(said).collect();
         let mut passed = vec![Vec::new(); usize::from(CROWD) + 1];
         for heard in self.wire.heard() {
             let member = Member::of_frame(&heard.octets).map(|member| usize::from(member.0));
