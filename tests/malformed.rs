@@ -2,19 +2,12 @@
 
 mod net;
 
-use std::process::Command;
-
 use net::canary::Canary;
 use net::flood::{Flood, Limit, Sent};
 use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
-use net::{Router, Topology, at_length, corpus, eventually, figure, seconds, soak};
-
-/// Lines of the kernel's log that tell of a bug in it.
-fn kernel_complaints() -> usize {
-    let log = Command::new("dmesg").output().expect("dmesg is installed").stdout;
-    let bad = |line: &&str| ["WARNING:", "BUG:", "Oops", "KASAN"].iter().any(|w| line.contains(w));
-    String::from_utf8_lossy(&log).lines().filter(bad).count()
-}
+use net::{
+    Router, Topology, at_length, corpus, eventually, figure, kernel_complaints, seconds, soak,
+};
 
 /// At a pace that leaves the canary room.
 fn send(net: &Topology, frames: Vec<Vec<u8>>) -> Sent {

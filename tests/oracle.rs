@@ -27,8 +27,6 @@ mod mutate;
 mod options;
 #[path = "oracle/pair.rs"]
 mod pair;
-#[path = "oracle/redirects.rs"]
-mod redirects;
 #[path = "oracle/report.rs"]
 mod report;
 #[path = "oracle/sporadic.rs"]

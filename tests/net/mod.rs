@@ -23,6 +23,7 @@
 
 pub mod canary;
 mod command;
+mod complaints;
 pub mod corpus;
 mod figure;
 pub mod flood;
@@ -40,10 +41,12 @@ pub mod wire;
 use std::time::{Duration, Instant};
 
 pub use command::{Namespace, Outcome, Running};
+pub use complaints::kernel_complaints;
 pub use figure::figure;
 pub use router::{BINARY, Config, Router, launch};
 pub use topology::{
-    Builder, DMZ_DEVICE, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, ip, sysctl,
+    Builder, DMZ_DEVICE, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip,
+    sysctl,
 };
 pub use usage::Usage;
 
