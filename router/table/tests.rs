@@ -18,6 +18,7 @@ fn while_reading(
     rounds: u32,
     mut change: impl FnMut(&mut FibWriter, u32),
 ) {
+    let rounds = if cfg!(miri) { 20 } else { rounds };
     let (fib, mut writer) = FibWriter::new(SMALL, Memory::Anonymous).unwrap();
     let (epochs, done) = (Epochs::new(1), AtomicBool::new(false));
     change(&mut writer, 0);
