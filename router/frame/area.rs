@@ -34,6 +34,8 @@ pub struct Registration {
 }
 
 const HUGE_PAGE: usize = 2 << 20;
+/// All pages are there from the start; Miri knows no pages.
+const PRESENT: libc::c_int = if cfg!(miri) { 0 } else { libc::MAP_POPULATE };
 
 impl Area {
     /// Map memory for `chunks` chunks of `chunk_size` octets (2048 or 4096), all of it present
@@ -41,7 +43,7 @@ impl Area {
     /// and there being too few is an error.
     pub fn new(chunks: u32, chunk_size: u16, huge: bool) -> io::Result<Self> {
         let mut mapped = chunks as usize * usize::from(chunk_size);
-        let mut flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+        let mut flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | PRESENT;
         if huge {
             mapped = mapped.next_multiple_of(HUGE_PAGE);
             flags |= libc::MAP_HUGETLB;

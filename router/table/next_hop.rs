@@ -406,6 +406,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "200,000 stores")]
     fn garbage_never_panics() {
         let (shared, _) = small();
         for word in [1, 8, 9, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX] {

@@ -16,6 +16,9 @@ pub struct Region {
     octets: usize,
 }
 
+/// Memory that is not touched is not reserved; Miri reserves none.
+const ON_TOUCH: libc::c_int = if cfg!(miri) { 0 } else { libc::MAP_NORESERVE };
+
 // SAFETY: a `Region` is an address and a length; the memory behind it belongs to no thread.
 unsafe impl Send for Region {}
 // SAFETY: `&Region` gives views of atomics and nothing else, and those may be shared.
@@ -40,7 +43,7 @@ impl Region {
     /// # Errors
     /// What mmap(2) says, or `InvalidInput` for no octets at all.
     pub fn anonymous(octets: usize) -> io::Result<Self> {
-        Self::mmap(octets, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1)
+        Self::mmap(octets, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | ON_TOUCH, -1)
     }
 
     /// The value of a BPF array map that has one element of `octets` and was made with
@@ -137,6 +140,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "maps a file")]
     fn two_mappings_of_one_file_are_one_memory() {
         let path = std::env::temp_dir().join(format!("xrouter-region-{}", std::process::id()));
         let file =

@@ -1,5 +1,5 @@
-//! The fuzz targets as a library: one small program in `bin/` for each of them runs it under
-//! libFuzzer. `tests/regress.rs` runs the same functions over what is kept, without a fuzzer.
+//! The fuzz targets as a library, which `main.rs` runs under libFuzzer. `tests/regress.rs` runs the
+//! same functions over what is kept, without a fuzzer.
 #![forbid(unsafe_code)]
 
 #[path = "../cases/case.rs"]

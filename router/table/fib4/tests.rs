@@ -84,6 +84,7 @@ proptest! {
 
     /// Checklist C129.
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of stores for each prefix")]
     fn any_order_of_changes_gives_the_longest_match(
         changes in prop::collection::vec((prefix(), 0u16..6), 1..60),
     ) {
@@ -100,6 +101,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of stores for each prefix")]
     fn a_full_table_is_as_it_was(changes in prop::collection::vec((prefix(), 0u16..6), 1..60)) {
         let mut lab = Lab::new(2);
         for (to, hop) in changes {
@@ -121,6 +123,7 @@ proptest! {
 
 /// Checklist C130, C131.
 #[test]
+#[cfg_attr(miri, ignore = "16 million stores")]
 fn all_lengths_nested_and_the_default_route() {
     let mut lab = Lab::new(1);
     for len in 0..=32 {

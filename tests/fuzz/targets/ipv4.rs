@@ -1,9 +1,12 @@
-//! IPv4 packets, and ICMP in them.
+//! IPv4 packets, their options, and ICMP in them.
 #![forbid(unsafe_code)]
+
+use std::net::Ipv4Addr;
 
 use xrouter::packet::flow::FlowKey;
 use xrouter::packet::icmpv4::{self, Error, Unreachable};
 use xrouter::packet::ipv4::{self, Header};
+use xrouter::packet::ipv4_options::{Place, Requests, Walk, fill, has_source_route, kind};
 use xrouter::packet::{checksum, protocol};
 
 use super::octets::assert_within;
@@ -20,6 +23,7 @@ pub fn run(packet: &[u8]) {
     ipv4::write_checksum(&mut datagram[..view.header_len()]);
     written_again(&view, &datagram);
     one_hop_less(&view, &mut datagram);
+    options(view.options());
     if view.protocol() == protocol::ICMP {
         icmp(view.payload());
     }
@@ -66,6 +70,42 @@ fn one_hop_less(view: &ipv4::View, datagram: &mut [u8]) {
     assert_eq!((FlowKey::of_ipv4(&forwarded), forwarded.payload()), (key, view.payload()));
 }
 
+/// A mistake lies in the options, and then nothing is written; else only into those that ask for
+/// it, and behind the end of the list.
+fn options(options: &[u8]) {
+    let mut filled = options.to_vec();
+    fill(&mut filled, Ipv4Addr::new(10, 2, 0, 1), u32::MAX, |named| named.octets()[0] == 10);
+    match Requests::read(options) {
+        Err(wrong) => {
+            assert!(wrong < options.len());
+            assert_eq!(filled, options);
+        }
+        Ok(requests) => {
+            assert_eq!(requests.source_route.is_some(), has_source_route(options));
+            let (before, after) = (places(options), places(&filled));
+            assert_eq!(before, after);
+            let changed = (0..options.len()).filter(|&at| options[at] != filled[at]);
+            changed
+                .for_each(|at| assert!(may_change(at, &before), "{options:02x?}, {filled:02x?}"));
+        }
+    }
+}
+
+fn places(options: &[u8]) -> Vec<Place> {
+    let mut walk = Walk::default();
+    std::iter::from_fn(|| walk.step(options).expect("no mistake in them")).collect()
+}
+
+/// An octet of an option that routers write to, or behind all options.
+fn may_change(at: usize, places: &[Place]) -> bool {
+    match places.iter().find(|place| at < place.end) {
+        Some(place) => {
+            at > place.start + 1 && matches!(place.kind, kind::RECORD_ROUTE | kind::TIMESTAMP)
+        }
+        None => true,
+    }
+}
+
 fn icmp(message: &[u8]) {
     let Some(view) = icmpv4::View::new(message) else {
         return assert!(message.len() < icmpv4::HEADER);
@@ -85,6 +125,7 @@ fn errors(quote: &[u8]) {
         Error::FragmentationNeeded { mtu },
         Error::TimeExceeded,
         Error::ParameterProblem { pointer: quote[8] },
+        Error::Redirect { gateway: Ipv4Addr::new(10, 1, 0, quote[8]) },
     ];
     let quote = &quote[..quote.len().min(icmpv4::ERROR_DATAGRAM_MAX)];
     let mut message = vec![0xa5; icmpv4::HEADER + quote.len()];

@@ -1,12 +1,15 @@
-//! IPv6 packets, and ICMPv6 and neighbour discovery in them.
+//! IPv6 packets, their hop-by-hop options, and ICMPv6 and neighbour discovery in them.
 #![forbid(unsafe_code)]
+
+use std::net::Ipv6Addr;
 
 use xrouter::packet::ethernet::{self, MacAddress};
 use xrouter::packet::flow::FlowKey;
-use xrouter::packet::icmpv6::{self, Error, Unreachable};
+use xrouter::packet::hop_by_hop::Options;
+use xrouter::packet::icmpv6::{self, Error, ParameterProblem, Unreachable};
 use xrouter::packet::ipv6::{self, Header};
 use xrouter::packet::ndp::{self, Message, Station};
-use xrouter::packet::{checksum, protocol};
+use xrouter::packet::{checksum, protocol, redirect};
 
 use super::octets::assert_within;
 
@@ -21,9 +24,11 @@ pub fn run(packet: &[u8]) {
     assert_eq!(view.total_len(), ipv6::HEADER + view.payload().len());
     written_again(&view);
     upper_layer(&view);
+    hop_by_hop(&view);
     one_hop_less(&view);
     discovery(&view);
     errors(&view);
+    redirected(&view);
 }
 
 fn written_again(view: &ipv6::View) {
@@ -53,6 +58,22 @@ fn upper_layer(view: &ipv6::View) {
     if walked == 0 {
         assert_eq!(upper.protocol, view.next_header());
     }
+}
+
+/// Each option lies behind the one before, where its offset says, and nothing follows a mistake.
+fn hop_by_hop(view: &ipv6::View) {
+    let Some(options) = Options::of(view) else { return };
+    let steps: Vec<_> = options.collect();
+    assert!(steps.iter().rev().skip(1).all(|step| step.is_ok()));
+    let mut end = ipv6::HEADER + 2;
+    for option in steps.into_iter().flatten() {
+        let offset = usize::from(option.offset);
+        assert!(offset >= end);
+        assert_eq!(view.packet()[offset], option.kind);
+        end = offset + 2 + option.data.len();
+        assert_eq!(view.packet()[offset + 2..end], *option.data);
+    }
+    assert!(end <= ipv6::HEADER + 8 + 8 * usize::from(view.packet()[ipv6::HEADER + 1]));
 }
 
 fn one_hop_less(view: &ipv6::View) {
@@ -85,7 +106,7 @@ fn discovery(view: &ipv6::View) {
     }
 }
 
-fn solicitation(from: Station, target: std::net::Ipv6Addr) {
+fn solicitation(from: Station, target: Ipv6Addr) {
     let mut frame = [0xa5; ndp::FRAME_MAX];
     let own = if from.address.is_unspecified() {
         ndp::detect_duplicate(&mut frame, from.mac, target)
@@ -120,15 +141,44 @@ fn errors(view: &ipv6::View) {
     let (from, to) = (view.destination(), view.source());
     let quote = &view.packet()[..view.total_len().min(icmpv6::ERROR_PACKET_MAX - 48)];
     let mut message = vec![0xa5; icmpv6::HEADER + quote.len()];
-    let len = u32::try_from(message.len()).expect("short");
-    let pseudo = checksum::pseudo_v6(from, to, protocol::ICMPV6, len);
-    let kinds = [Error::Unreachable(Unreachable::NoRoute), Error::PacketTooBig { mtu: 1280 }];
-    for error in kinds.into_iter().chain([Error::TimeExceeded]) {
+    let errors = [
+        Error::Unreachable(Unreachable::NoRoute),
+        Error::PacketTooBig { mtu: 1280 },
+        Error::TimeExceeded,
+        Error::ParameterProblem { code: ParameterProblem::Option, pointer: 40 },
+    ];
+    for error in errors {
         assert_eq!(error.write(&mut message, from, to, quote), Some(message.len()));
         let written = icmpv6::View::new(&message).expect("we wrote it");
         let (kind, code) = error.type_and_code();
         assert_eq!((written.message_type(), written.code()), (kind as u8, code));
         assert_eq!(written.body(), quote);
-        assert_eq!(checksum::finish(checksum::combine(pseudo, checksum::sum(&message))), 0);
+        assert_eq!(sum(&message, from, to), 0);
     }
+}
+
+/// A redirect quotes whole units of the packet, and is one to whoever gets it.
+fn redirected(view: &ipv6::View) {
+    let (from, to) = (ipv6::link_local_of(MAC), view.source());
+    let better = Station { mac: MAC, address: view.destination() };
+    let room = icmpv6::ERROR_PACKET_MAX - ipv6::HEADER - redirect::HEADER;
+    let units = view.total_len().min(room) / redirect::QUOTE_UNIT;
+    let quote = &view.packet()[..units * redirect::QUOTE_UNIT];
+    let mut packet = [&[0xa5; ipv6::HEADER + redirect::HEADER], quote].concat();
+    let (header, message) = packet.split_at_mut(ipv6::HEADER);
+    let written = redirect::write(message, from, to, better, view.destination());
+    assert_eq!((written, &message[redirect::HEADER..]), (Some(message.len()), quote));
+    assert_eq!(sum(message, from, to), 0);
+    let length = u16::try_from(message.len()).expect("short");
+    let ip = Header::new(from, to, protocol::ICMPV6, length);
+    Header { hop_limit: redirect::HOP_LIMIT, ..ip }.write(header).expect("room");
+    let read = Message::parse(&ipv6::View::new(&packet).expect("we wrote it"));
+    assert_eq!(read, Ok(Message::Redirect));
+}
+
+/// What the checksum of an ICMPv6 message would be now: nothing if it has a right one.
+fn sum(message: &[u8], from: Ipv6Addr, to: Ipv6Addr) -> u16 {
+    let len = u32::try_from(message.len()).expect("short");
+    let pseudo = checksum::pseudo_v6(from, to, protocol::ICMPV6, len);
+    checksum::finish(checksum::combine(pseudo, checksum::sum(message)))
 }
