@@ -28,6 +28,7 @@ mod figure;
 pub mod flood;
 pub mod frames;
 pub mod freeze;
+mod kernel;
 pub mod ledger;
 pub mod names;
 mod router;
