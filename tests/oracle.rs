@@ -23,6 +23,8 @@ mod generate;
 mod inputs;
 #[path = "oracle/mutate.rs"]
 mod mutate;
+#[path = "oracle/octets.rs"]
+mod octets;
 #[path = "oracle/pair.rs"]
 mod pair;
 #[path = "oracle/random.rs"]
