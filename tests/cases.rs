@@ -13,6 +13,8 @@ mod checklist;
 mod memory;
 #[path = "cases/router.rs"]
 mod router;
+#[path = "cases/rows.rs"]
+mod rows;
 
 use std::path::Path;
 
