@@ -16,6 +16,8 @@ mod memory;
 mod random;
 #[path = "cases/router.rs"]
 mod router;
+#[path = "cases/rows.rs"]
+mod rows;
 
 use std::path::Path;
 

@@ -23,6 +23,8 @@ mod generate;
 mod inputs;
 #[path = "oracle/mutate.rs"]
 mod mutate;
+#[path = "oracle/octets.rs"]
+mod octets;
 #[path = "oracle/options.rs"]
 mod options;
 #[path = "oracle/pair.rs"]

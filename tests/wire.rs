@@ -2,11 +2,18 @@
 //! the router as it is built. `tests/cases/README.md` says what is the same, and what is not.
 //!
 //! `UPDATE_CASES=1 cargo test --test wire` writes what control says as what is expected of it: the
-//! difference is to be reviewed.
+//! difference is to be reviewed. With `ROUTER=kernel` as well it writes `kernel.toml`: what the kernel
+//! does with the same frames.
 
 #[path = "cases/case.rs"]
 mod case;
+#[path = "cases/kernel.rs"]
+mod kernel;
 mod net;
+#[path = "oracle/octets.rs"]
+mod octets;
+#[path = "cases/rows.rs"]
+mod rows;
 #[path = "cases/veth.rs"]
 mod veth;
 
@@ -15,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use case::{CONTROL, Case, ONLY_IN_MEMORY, Outcome};
 use net::wire::{Wire, collect};
-use net::{HOST_DEVICE, LAN_DEVICE, Topology, seconds, sysctl};
+use net::{HOST_DEVICE, LAN_DEVICE, Topology, kernel_is_router, seconds, sysctl};
 use veth::Cables;
 
 /// The cases that make sense over veth.
@@ -68,6 +75,35 @@ fn check(cables: &Cables, path: &Path, case: &Case, update: bool) -> Result<(), 
     }
     let input: String = case.input.iter().map(|frame| format!("    {}\n", frame.line)).collect();
     Err(complain(format!("{input}{}", expected.difference(&found))))
+}
+
+/// With `ROUTER=kernel` only.
+#[test]
+fn the_kernel_does_as_kernel_toml_says() {
+    if !kernel_is_router() {
+        eprintln!("a question for the kernel");
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let old = rows::read(&folder).expect("tests/cases.rs reads it");
+    let net = Topology::lan_wan();
+    let row = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        println!("{name}");
+        let row = kernel::row(&net, &path, old.get(&name));
+        (row.unwrap_or_else(|error| panic!("{name}: {error}")), name)
+    };
+    let found = Case::folders(&folder).into_iter().map(row).map(|(row, name)| (name, row));
+    let found: rows::Rows = found.collect();
+    if std::env::var_os("UPDATE_CASES").is_some() {
+        kernel::write(&folder, &found);
+    } else {
+        let news: Vec<_> = found.iter().filter(|(name, row)| old.get(*name) != Some(row)).collect();
+        let news: String = news.iter().map(|(name, row)| format!("{name} = {row}\n")).collect();
+        assert!(news.is_empty(), "kernel.toml says otherwise than is true now:\n{news}");
+    }
+    let bare = rows::unexplained(&found);
+    assert!(bare.is_empty(), "kernel.toml does not say why these differ: {bare:?}");
 }
 
 #[test]

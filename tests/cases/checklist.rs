@@ -1,7 +1,7 @@
 //! What the RFCs ask of a router, row by row, and which case or test looks after it.
 //!
-//! `checklist.toml` is written by hand; `CHECKLIST.md` follows from it and from the READMEs of the
-//! cases, which name the rows that they cover.
+//! `checklist.toml` is written by hand; `CHECKLIST.md` follows from it, from the READMEs of the
+//! cases, which name the rows that they cover, and from `kernel.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::case::ONLY_IN_MEMORY;
+use crate::rows::{self, Row as Kernel};
 
 /// What the hand-written file says of each row.
 type Rows = BTreeMap<String, Row>;
@@ -35,14 +36,26 @@ pub fn table(root: &Path, cases: &[PathBuf]) -> Result<String, String> {
             return Err(format!("{}: there is no row {number}", path.display()));
         }
     }
+    let kernel = rows::read(&root.join("tests/cases"))?;
+    let known: BTreeSet<_> = cases.iter().map(|path| folder(path)).collect();
+    if !known.iter().eq(kernel.keys()) {
+        return Err("kernel.toml has other cases: ROUTER=kernel UPDATE_CASES=1 mends it".into());
+    }
+    if let [case, ..] = rows::unexplained(&kernel).as_slice() {
+        return Err(format!("kernel.toml does not say why {case} differs"));
+    }
     let mut table = String::new();
     let mut open = 0;
     for (number, row) in &rows {
         let cases = named.iter().filter(|(_, numbers)| numbers.contains(number));
-        let cases: Vec<_> = cases.map(|(path, _)| name(path)).collect();
+        let cases: Vec<_> = cases.map(|(path, _)| *path).collect();
+        let kernel: Vec<_> =
+            cases.iter().filter_map(|path| kernel.get_key_value(&folder(path))).collect();
+        let kernel = by_kernel(&kernel);
+        let cases: Vec<_> = cases.into_iter().map(name).collect();
         let covered = covered(root, row, &cases).map_err(|error| format!("{number}: {error}"))?;
         open += usize::from(covered == OPEN);
-        let _ = writeln!(table, "| {number} | {} | {covered} |", row.what);
+        let _ = writeln!(table, "| {number} | {} | {covered} | {kernel} |", row.what);
     }
     let count = rows.len();
     Ok(format!("{HEAD}\n{count} rows, {open} of them open.\n\n{COLUMNS}\n{table}"))
@@ -54,12 +67,15 @@ const HEAD: &str = "\
 What the RFCs ask of a router, and the cases and tests that look after it. Written by
 `UPDATE_CASES=1 cargo test --test cases` from `checklist.toml` and the READMEs of the cases.
 A case is run in memory and over veth unless it says otherwise.
+
+The last column says what the Linux kernel does as the router with the same frames, by `kernel.toml`:
+the worst of the row's cases; `-` where it is not asked.
 ";
-const COLUMNS: &str = "| row | rule | looked after by |\n| --- | --- | --- |";
+const COLUMNS: &str = "| row | rule | looked after by | kernel |\n| --- | --- | --- | --- |";
 /// Nobody looks after it.
 const OPEN: &str = "**open**";
 
-/// The last column of a row.
+/// What looks after a row.
 fn covered(root: &Path, row: &Row, cases: &[String]) -> Result<String, String> {
     let tests: Result<Vec<_>, _> = row.tests.iter().map(|test| found(root, test)).collect();
     let by: Vec<_> = cases.iter().cloned().chain(tests?).collect();
@@ -71,8 +87,30 @@ fn covered(root: &Path, row: &Row, cases: &[String]) -> Result<String, String> {
     }
 }
 
+/// What the kernel does with a row's cases, the worst of it.
+fn by_kernel(cases: &[(&String, &Kernel)]) -> String {
+    let reasons = |of: fn(&Kernel) -> Option<&str>| {
+        let reasons = cases.iter().filter_map(|(name, row)| match (of(row)?, cases) {
+            (reason, [_]) => Some(reason.to_owned()),
+            (reason, _) => Some(format!("`{name}`: {reason}")),
+        });
+        reasons.collect::<Vec<_>>().join("; ")
+    };
+    let is_same = cases.iter().any(|(_, row)| matches!(row, Kernel::As(_)));
+    match (reasons(Kernel::because), is_same, reasons(Kernel::not_asked)) {
+        (differs, ..) if !differs.is_empty() => format!("differs: {differs}"),
+        (_, true, _) => "same".into(),
+        (_, _, not_asked) if !not_asked.is_empty() => format!("-: {not_asked}"),
+        _ => "-".into(),
+    }
+}
+
+fn folder(case: &Path) -> String {
+    case.file_name().unwrap_or_default().display().to_string()
+}
+
 fn name(case: &Path) -> String {
-    let name = case.file_name().unwrap_or_default().display();
+    let name = folder(case);
     let only = if case.join(ONLY_IN_MEMORY).exists() { " (in memory)" } else { "" };
     format!("`{name}`{only}")
 }

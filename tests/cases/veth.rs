@@ -46,13 +46,22 @@ pub struct Cables<'n> {
 impl<'n> Cables<'n> {
     /// Plug so many cables in. They have the MACs of the cases at the router's end.
     pub fn plug(net: &'n Topology, ports: usize) -> Self {
-        for namespace in [&net.lan, &net.router] {
-            sysctl(namespace, &["net.ipv6.conf.default.disable_ipv6=1"]);
-        }
+        sysctl(&net.router, &["net.ipv6.conf.default.disable_ipv6=1"]);
         compile_silence(net);
         // A kernel that forwards joins the groups of routers at the taps.
         sysctl(&net.router, &["net.ipv6.conf.default.forwarding=1"]);
+        Self::for_kernel(net, ports)
+    }
+
+    /// The same where the kernel is the router, and has IPv6 at its ends.
+    pub fn for_kernel(net: &'n Topology, ports: usize) -> Self {
+        sysctl(&net.lan, &["net.ipv6.conf.default.disable_ipv6=1"]);
         Self { net, hosts: (1..=ports).map(|port| plug(net, port)).collect() }
+    }
+
+    /// The wires of the hosts.
+    pub fn hosts(&self) -> &[Wire] {
+        &self.hosts
     }
 
     /// What becomes of the case's frames, what control sends among it.
@@ -70,7 +79,7 @@ impl<'n> Cables<'n> {
     }
 
     /// The case's router.toml, with devices that are here and flows that go as in memory.
-    fn config(&self, case: &Case, folder: &Path) -> Config {
+    pub fn config(&self, case: &Case, folder: &Path) -> Config {
         let text = std::fs::read_to_string(config_file(folder)).expect("it was read before");
         let mut config: toml::Table = text.parse().expect("it was read before");
         let router = config.entry("router").or_insert(toml::Table::new().into());
@@ -162,7 +171,7 @@ fn finished(line: &str) -> String {
 }
 
 /// Who finishes a checksum does not matter: the router or the card, for which this stands.
-fn wire_line(port: &str, heard: &Heard) -> String {
+pub fn wire_line(port: &str, heard: &Heard) -> String {
     let mut octets = heard.octets.clone();
     if heard.unfinished {
         transport::finish(&mut octets[ethernet::HEADER..]);
@@ -182,13 +191,22 @@ fn count(line: &str) -> u64 {
     line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("drops.txt: a number")
 }
 
+/// The MAC of a port at the router's end.
+fn mac(id: PortId) -> MacAddress {
+    MacAddress([2, 0, 0, 0, id.octet() + 1, 1])
+}
+
+/// A port's addresses, the link-local one that follows from its MAC among them.
+pub fn own_addresses(id: PortId, port: &Port) -> impl Iterator<Item = IpAddr> {
+    let link_local = IpAddr::V6(ipv6::link_local_of(mac(id)));
+    port.addresses.iter().map(IpNet::addr).chain([link_local])
+}
+
 /// What the router says of a port's addresses in its first seconds, whatever the case: nobody else
 /// has them (RFC 5227 2.1, RFC 4862 5.4), and they are here (RFC 5227 2.3, RFC 4861 7.2.6).
 fn claims(id: PortId, port: &Port) -> Vec<String> {
-    let mac = MacAddress([2, 0, 0, 0, id.octet() + 1, 1]);
-    let link_local = IpAddr::V6(ipv6::link_local_of(mac));
-    let own = port.addresses.iter().map(IpNet::addr).chain([link_local]);
-    let said = own.flat_map(|own| match own {
+    let mac = mac(id);
+    let said = own_addresses(id, port).flat_map(|own| match own {
         IpAddr::V4(own) => ["0.0.0.0".into(), own.to_string()]
             .map(|teller| format!("ff:ff:ff:ff:ff:ff / arp request who {own} tell {teller}")),
         IpAddr::V6(own) => {

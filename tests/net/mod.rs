@@ -29,6 +29,7 @@ mod figure;
 pub mod flood;
 pub mod frames;
 pub mod freeze;
+mod kernel;
 pub mod ledger;
 pub mod names;
 #[path = "../oracle/random.rs"]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::command::{Namespace, Outcome, Running};
+use super::kernel;
 use super::topology::{DMZ_DEVICE, LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip, sysctl};
 use super::usage::Usage;
 use super::{eventually, holds_within, is_set, kernel_is_router, seconds};
@@ -130,16 +131,18 @@ impl Router {
         router
     }
 
-    /// The kernel as the router in the middle: it gets the addresses, the routes and the static
-    /// neighbours of the configuration, and forwards.
+    /// The kernel as the router in the middle: it does as the configuration says, as far as it can.
     #[track_caller]
     pub fn kernel(net: &Topology, config: &Config) -> Self {
         let socket = config.socket.clone();
         let router = Self { namespace: net.router.clone(), socket, process: None };
+        let config: toml::Table = config.to_string().parse().expect("the test wrote valid TOML");
         let forward = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];
         sysctl(&router.namespace, &forward);
+        sysctl(&router.namespace, &kernel::settings(&config));
         let file = net.directory.join("kernel.ip");
-        fs::write(&file, as_ip_commands(config)).expect("the test's directory is writable");
+        let commands = kernel::ip_commands(&config);
+        fs::write(&file, commands).expect("the test's directory is writable");
         ip(&format!("-n {} -batch {}", router.namespace.name, file.display()));
         router
     }
@@ -306,42 +309,4 @@ pub fn launch(net: &Topology, config: &Config) -> Running {
     let file = net.directory.join("router.toml");
     fs::write(&file, config.to_string()).expect("the test's directory is writable");
     net.router.spawn_args(&[BINARY, "-c", &file.display().to_string()])
-}
-
-/// A configuration as `ip -batch` takes it.
-fn as_ip_commands(config: &Config) -> String {
-    let config: toml::Table = config.to_string().parse().expect("the test wrote valid TOML");
-    let device_of = |name: &str| {
-        let port = tables(&config, "port").find(|port| text(port, "name") == name);
-        text(port.expect("a port of this name"), "device")
-    };
-    let mut lines = Vec::new();
-    for port in tables(&config, "port") {
-        let device = text(port, "device");
-        for address in port["addresses"].as_array().into_iter().flatten() {
-            let address = address.as_str().unwrap_or_default();
-            lines.push(format!("addr replace {address} dev {device}"));
-        }
-    }
-    for neighbour in tables(&config, "neighbour") {
-        let (address, mac) = (text(neighbour, "address"), text(neighbour, "mac"));
-        let device = device_of(text(neighbour, "port"));
-        lines.push(format!("neigh replace {address} lladdr {mac} nud permanent dev {device}"));
-    }
-    for route in tables(&config, "route") {
-        let to = text(route, "to");
-        let kind = route.get("type").and_then(toml::Value::as_str);
-        let via = || format!("{to} via {}", text(route, "via"));
-        let way = kind.map_or_else(via, |kind| format!("{kind} {to}"));
-        lines.push(format!("route replace {way}"));
-    }
-    lines.join("\n") + "\n"
-}
-
-fn tables<'a>(config: &'a toml::Table, name: &str) -> impl Iterator<Item = &'a toml::Value> {
-    config.get(name).and_then(toml::Value::as_array).into_iter().flatten()
-}
-
-fn text<'a>(table: &'a toml::Value, key: &str) -> &'a str {
-    table.get(key).and_then(toml::Value::as_str).unwrap_or_default()
 }

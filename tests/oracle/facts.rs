@@ -5,11 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use xrouter::packet::ethernet::{self, HEADER, MacAddress, ether_type};
 use xrouter::packet::{arp, icmpv4, icmpv6, ipv4, ipv6, protocol, transport};
 
+pub use super::octets::*;
 use super::pair::{Frame, Outputs, ROUTER_MACS};
 
-/// Where an IPv6 packet has its source.
-pub const SOURCE6: usize = 8;
-pub const SOLICITATION: u8 = icmpv6::Type::NeighbourSolicitation as u8;
 /// What stands for any global address of the router.
 pub const ANY_OWN: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
@@ -283,25 +281,6 @@ pub fn own_message6(octets: &[u8], is_type: fn(u8) -> bool) -> bool {
     })
 }
 
-pub fn view4(octets: &[u8]) -> Option<ipv4::View<'_>> {
-    let is_v4 = octets.get(HEADER - 2..HEADER)? == ether_type::IPV4.to_be_bytes();
-    ipv4::View::new(&octets[HEADER..]).ok().filter(|_| is_v4)
-}
-
-pub fn view6(octets: &[u8]) -> Option<ipv6::View<'_>> {
-    let is_v6 = octets.get(HEADER - 2..HEADER)? == ether_type::IPV6.to_be_bytes();
-    ipv6::View::new(&octets[HEADER..]).ok().filter(|_| is_v6)
-}
-
-/// Overwrite so many octets of the IPv4 packet with zeros, and put its checksum right.
-pub fn blot4(octets: &mut [u8], at: usize, length: usize) -> bool {
-    let packet = &mut octets[HEADER..];
-    packet[at..][..length].fill(0);
-    let header = usize::from(packet[0] & 0x0f) * 4;
-    ipv4::write_checksum(&mut packet[..header]);
-    true
-}
-
 /// The checksum that a host left to its card, also in what is quoted.
 pub fn finish(octets: &mut [u8]) -> bool {
     octets.get_mut(HEADER..).is_some_and(transport::finish)
@@ -349,24 +328,4 @@ pub fn without_target_mac(octets: &mut Vec<u8>) -> bool {
 /// The source and the flow label of an ICMPv6 error of the router's.
 pub fn without_own_source6(octets: &mut [u8]) -> bool {
     own_error6(octets) && blot_flow(octets) && set6(octets, SOURCE6, &ANY_OWN)
-}
-
-/// The 20 bits before the payload length.
-pub fn blot_flow(octets: &mut [u8]) -> bool {
-    octets[HEADER + 1] &= 0xf0;
-    octets[HEADER + 2..][..2].fill(0);
-    true
-}
-
-/// Overwrite a part of an ICMPv6 packet, and put its checksum right.
-pub fn set6(octets: &mut [u8], at: usize, value: &[u8]) -> bool {
-    let part = octets.get_mut(HEADER + at..).and_then(|rest| rest.get_mut(..value.len()));
-    let Some(part) = part else { return false };
-    part.copy_from_slice(value);
-    let ends = view6(octets).map(|view| (view.source(), view.destination(), view.total_len()));
-    ends.into_iter().for_each(|(source, destination, length)| {
-        let message = &mut octets[HEADER..][ipv6::HEADER..length];
-        icmpv6::write_checksum(message, source, destination);
-    });
-    true
 }
