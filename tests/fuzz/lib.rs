@@ -1,4 +1,4 @@
-//! The fuzz targets as a library, which `main.rs` runs under libFuzzer. `tests/regress.rs` runs the
+//! The fuzz targets as a library, which `program.rs` runs under libFuzzer. `tests/regress.rs` runs the
 //! same functions over what is kept, without a fuzzer.
 #![forbid(unsafe_code)]
 

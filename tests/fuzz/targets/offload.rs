@@ -13,7 +13,7 @@ use xrouter::io::offload::merge::{Sink, write_all};
 use xrouter::io::offload::segment::{Finish, Segments};
 use xrouter::io::offload::{GSO_NONE, HEADER, Header};
 use xrouter::io::tap::WriteError;
-use xrouter::packet::ethernet::{self, ether_type};
+use xrouter::packet::ethernet;
 use xrouter::packet::{ipv4, ipv6, tcp, transport};
 
 use super::octets::Octets;
@@ -149,12 +149,10 @@ fn merged_and_cut<'umem>(frames: &[Vec<u8>], pool: &mut Pool<'umem>) {
 /// that is never fragmented, and the checksums, which are finished.
 fn plain(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
-    let view = ethernet::View::new(&frame).expect("only TCP is merged");
-    let len = match view.ether_type() {
-        ether_type::IPV4 => ipv4::View::new(view.payload()).map(|packet| packet.total_len()).ok(),
-        _ => ipv6::View::new(view.payload()).map(|packet| packet.total_len()).ok(),
-    };
-    let is_v4 = view.ether_type() == ether_type::IPV4;
+    let packet = &frame[ethernet::HEADER..];
+    let v4 = ipv4::View::new(packet).map(|packet| packet.total_len());
+    let v6 = ipv6::View::new(packet).map(|packet| packet.total_len());
+    let (is_v4, len) = (v4.is_ok(), v4.ok().or(v6.ok()));
     frame.truncate(ethernet::HEADER + len.unwrap_or(usize::MAX - ethernet::HEADER));
     let packet = &mut frame[ethernet::HEADER..];
     if is_v4 {
