@@ -15,6 +15,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import adversary
 import measure
 import network
 import report
@@ -23,7 +24,7 @@ from network import Failed
 
 SENDERS = {"live frames": "live", "packet socket": "socket"}
 CABLE = "(none: a cable)"
-PARTS = ("forwarding", "tcp", "ping", "idle")
+PARTS = ("forwarding", "adversary", "tcp", "ping", "idle")
 
 
 class Plan:
@@ -93,6 +94,31 @@ class Bench:
 
         title = f"round {n + 1} of {plan.rounds}: {sender}, {name}"
         self.trial(by_name[name], title, "mpps", "Mpps", run)
+
+    def adversary(self):
+        results = {flow: {case: [] for case in adversary.CASES} for flow in adversary.FLOWS}
+        for n in range(self.plan.rounds):
+            self.new_network()
+            network.napi(True)
+            for is_large in (False, True)[:: -1 if n % 2 else 1]:
+                routes = adversary.large() if is_large else adversary.small()
+                with adversary.Attacked(self.programs.xrouter, self.work, routes) as router:
+                    self.attack(results, router, is_large, n)
+        return results
+
+    def attack(self, results, router, is_large, n):
+        """All trials of a round with this table."""
+        plan, generator = self.plan, self.programs.generator
+
+        def run(traffic):
+            return measure.rate(generator, "live", router, plan.warm_up, plan.seconds, traffic)
+
+        for flow, by_case in results.items():
+            for case, (with_large, spread) in adversary.CASES.items():
+                if with_large == is_large:
+                    traffic = adversary.FLOWS[flow]._replace(spread=spread)
+                    title = f"round {n + 1} of {plan.rounds}: {flow}, {case}"
+                    self.trial(by_case[case], title, "mpps", "Mpps", lambda: run(traffic))
 
     def tcp(self):
         results = {state: {path: {"kernel": [], "xrouter": []} for path in measure.PATHS}
@@ -166,7 +192,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="xrouter beside a bare "
                                      "AF_XDP loop and the kernel, on this machine, in network "
                                      "namespaces.")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter trials: 2 minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter trials: 3 minutes")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="every trial, for programs")
     parser.add_argument("--markdown", metavar="FILE",
@@ -180,6 +206,7 @@ def write(options, before, trials, results):
     heading = report.machine(before, trials)
     tables = [getattr(report, part)(result) for part, result in results.items()]
     verdict = report.verdict(results.get("forwarding", {}))
+    verdict += report.withstood(results.get("adversary", {}))
     print("\n" + "\n".join([heading, *(table.text() for table in tables), verdict]))
     if options.json:
         everything = {"machine": before, **results}
