@@ -55,7 +55,7 @@ class Bench:
         self.all_trials.append(result)
         mark = "   disturbed" if report.disturbed(result) else ""
         elapsed = time.monotonic() - self.start
-        print(f"  {elapsed:4.0f} s  {title:48} {said}{mark}", file=sys.stderr, flush=True)
+        print(f"  {elapsed:4.0f} s  {title:52} {said}{mark}", file=sys.stderr, flush=True)
 
     def router(self, poll="busy"):
         return Xrouter(self.programs.xrouter, self.work, poll)
