@@ -100,25 +100,24 @@ class Bench:
         for n in range(self.plan.rounds):
             self.new_network()
             network.napi(True)
-            for is_large in (False, True)[:: -1 if n % 2 else 1]:
-                routes = adversary.large() if is_large else adversary.small()
-                with adversary.Attacked(self.programs.xrouter, self.work, routes) as router:
-                    self.attack(results, router, is_large, n)
+            for flow, by_case in results.items():
+                for case in list(by_case)[:: -1 if n % 2 else 1]:
+                    self.attack(by_case, flow, case, n)
         return results
 
-    def attack(self, results, router, is_large, n):
-        """All trials of a round with this table."""
-        plan, generator = self.plan, self.programs.generator
+    def attack(self, by_case, flow, case, n):
+        plan, programs = self.plan, self.programs
+        is_large, spread = adversary.CASES[case]
+        traffic = adversary.FLOWS[flow]._replace(spread=spread)
+        router = adversary.Attacked(programs.xrouter, self.work, adversary.routes(flow, is_large))
 
-        def run(traffic):
-            return measure.rate(generator, "live", router, plan.warm_up, plan.seconds, traffic)
+        def run():
+            with router:
+                return measure.rate(programs.generator, "live", router, plan.warm_up, plan.seconds,
+                                    traffic)
 
-        for flow, by_case in results.items():
-            for case, (with_large, spread) in adversary.CASES.items():
-                if with_large == is_large:
-                    traffic = adversary.FLOWS[flow]._replace(spread=spread)
-                    title = f"round {n + 1} of {plan.rounds}: {flow}, {case}"
-                    self.trial(by_case[case], title, "mpps", "Mpps", lambda: run(traffic))
+        title = f"round {n + 1} of {plan.rounds}: {flow}, {case}"
+        self.trial(by_case[case], title, "mpps", "Mpps", run)
 
     def tcp(self):
         results = {state: {path: {"kernel": [], "xrouter": []} for path in measure.PATHS}

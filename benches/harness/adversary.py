@@ -1,8 +1,8 @@
 """What somebody chooses who wants xrouter's lookups to be slow: routes that make every lookup as
 long as the tables allow, and 2^20 destinations, so that the next entry is never in a cache.
 
-The generator varies 20 bits of a destination (VARIED in its main.rs): 13 of one word, and of another
-the 2 highest and 5 of the others. Here are routes for all of the 15 that come first.
+The generator varies 20 bits of a destination (VARIED in its main.rs): 13 of one word, and of
+another the 2 highest and 5 of the others. Here are routes for the 15 that come first.
 """
 
 import ipaddress
@@ -29,13 +29,10 @@ CASES = {
 }
 
 
-def small():
-    """A cover for all destinations of each kind."""
-    return ["64.0.0.0/3", "fd03::/32"]
-
-
-def large():
-    return [*small(), *ipv4(), *ipv6()]
+def routes(flow, is_large):
+    """A prefix that covers all destinations, and those that are hard to tell from it."""
+    cover, long = {"IPv4": ("64.0.0.0/3", ipv4), "IPv6": ("fd03::/32", ipv6)}[flow]
+    return [cover, *(long() if is_large else [])]
 
 
 def ipv4():
@@ -57,12 +54,12 @@ def ipv6():
 
 
 class Attacked(Xrouter):
-    """xrouter with these routes, all by one neighbour."""
+    """xrouter with routes to these networks, all by one neighbour."""
 
-    def __init__(self, program, work, routes):
+    def __init__(self, program, work, nets):
         super().__init__(program, work, "busy")
         self.text += f"[tables]\nipv4_groups = {IPV4_GROUPS}\nipv6_nodes = {IPV6_NODES}\n"
-        self.text += "".join(map(route, routes))
+        self.text += "".join(map(route, nets))
 
 
 def route(net):

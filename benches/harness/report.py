@@ -81,8 +81,8 @@ def forwarding(results):
 
 
 def adversary(results):
-    table = Table("Adversarial lookups (R31), 60 octets, live frames, xrouter", "to", "case", "Mpps",
-                  "of one flow, small table", "disturbed")
+    table = Table("Adversarial lookups (R31), 64-byte packets, live frames, xrouter",
+                  "to", "case", "Mpps", "of one flow, small table", "disturbed")
     for flow, by_case in results.items():
         (_, plain), *_ = by_case.items()
         for case, trials in by_case.items():
