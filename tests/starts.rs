@@ -58,6 +58,23 @@ fn a_foreign_xdp_program_is_refused() {
     figure("R14", "foreign XDP program: clear error", "names the mend", true);
 }
 
+/// R31: each prefix that is shorter than those before it rearranges them, and takes no room for that:
+/// in the end there are five skips for each of the 40.
+#[test]
+fn routes_in_the_worst_order() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let mut config = net.config().and("[tables]\nipv6_skips = 256");
+    for site in 0..40 {
+        for length in (56..=128).rev().step_by(8) {
+            config = config.route(&format!("fd03:0:{site:x}::/{length}"), "2001:db8:2::2");
+        }
+    }
+    let router = Router::start(&net, &config);
+    router.command("show routes fd03:0:27::1").succeeds().says("fd03:0:27::/120");
+    router.stop();
+}
+
 /// R14, R15: a card that is down is set up; a host that comes later is found.
 #[test]
 fn a_card_that_is_down_and_a_host_that_is_late() {

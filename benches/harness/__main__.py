@@ -15,6 +15,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import adversary
 import measure
 import network
 import report
@@ -23,7 +24,7 @@ from network import Failed
 
 SENDERS = {"live frames": "live", "packet socket": "socket"}
 CABLE = "(none: a cable)"
-PARTS = ("forwarding", "tcp", "ping", "idle")
+PARTS = ("forwarding", "adversary", "tcp", "ping", "idle")
 
 
 class Plan:
@@ -54,7 +55,7 @@ class Bench:
         self.all_trials.append(result)
         mark = "   disturbed" if report.disturbed(result) else ""
         elapsed = time.monotonic() - self.start
-        print(f"  {elapsed:4.0f} s  {title:48} {said}{mark}", file=sys.stderr, flush=True)
+        print(f"  {elapsed:4.0f} s  {title:52} {said}{mark}", file=sys.stderr, flush=True)
 
     def router(self, poll="busy"):
         return Xrouter(self.programs.xrouter, self.work, poll)
@@ -93,6 +94,30 @@ class Bench:
 
         title = f"round {n + 1} of {plan.rounds}: {sender}, {name}"
         self.trial(by_name[name], title, "mpps", "Mpps", run)
+
+    def adversary(self):
+        results = {flow: {case: [] for case in adversary.CASES} for flow in adversary.FLOWS}
+        for n in range(self.plan.rounds):
+            self.new_network()
+            network.napi(True)
+            for flow, by_case in results.items():
+                for case in list(by_case)[:: -1 if n % 2 else 1]:
+                    self.attack(by_case, flow, case, n)
+        return results
+
+    def attack(self, by_case, flow, case, n):
+        plan, programs = self.plan, self.programs
+        is_large, spread = adversary.CASES[case]
+        traffic = adversary.FLOWS[flow]._replace(spread=spread)
+        router = adversary.Attacked(programs.xrouter, self.work, adversary.routes(flow, is_large))
+
+        def run():
+            with router:
+                return measure.rate(programs.generator, "live", router, plan.warm_up, plan.seconds,
+                                    traffic)
+
+        title = f"round {n + 1} of {plan.rounds}: {flow}, {case}"
+        self.trial(by_case[case], title, "mpps", "Mpps", run)
 
     def tcp(self):
         results = {state: {path: {"kernel": [], "xrouter": []} for path in measure.PATHS}
@@ -166,7 +191,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="xrouter beside a bare "
                                      "AF_XDP loop and the kernel, on this machine, in network "
                                      "namespaces.")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter trials: 2 minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter trials: 3 minutes")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="every trial, for programs")
     parser.add_argument("--markdown", metavar="FILE",
@@ -180,6 +205,7 @@ def write(options, before, trials, results):
     heading = report.machine(before, trials)
     tables = [getattr(report, part)(result) for part, result in results.items()]
     verdict = report.verdict(results.get("forwarding", {}))
+    verdict += report.withstood(results.get("adversary", {}))
     print("\n" + "\n".join([heading, *(table.text() for table in tables), verdict]))
     if options.json:
         everything = {"machine": before, **results}

@@ -7,7 +7,8 @@ import subprocess
 import time
 
 import network
-from network import FAR, HOSTS, MACS, NEIGHBOURS, ROUTER, Failed, inside, ip, run, urgent
+from network import (FAR, HOSTS, HOSTS6, MACS, NEIGHBOURS, ROUTER, ROUTER6, Failed, inside, ip,
+                     run, urgent)
 
 # The core of everything that is not in the sender's interrupt.
 CORE = 1
@@ -26,7 +27,7 @@ class Process:
                                   env=os.environ | {"RUST_BACKTRACE": "0"})
 
     def wait_until(self, ready):
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while not ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 why = self.last_words()
@@ -145,8 +146,9 @@ class Xrouter(Process):
             name = device.rstrip("0")
             neighbour, mac = NEIGHBOURS[device]
             text += f'[[port]]\nname = "{name}"\ndevice = "{device}"\nmode = "copy"\n'
-            text += f'addresses = ["{address}/24"]\n'
-            text += f'[[neighbour]]\naddress = "{neighbour}"\nmac = "{mac}"\nport = "{name}"\n'
+            text += f'addresses = ["{address}/24", "{ROUTER6[device]}/64"]\n'
+            for host in (neighbour, HOSTS6[name]):
+                text += f'[[neighbour]]\naddress = "{host}"\nmac = "{mac}"\nport = "{name}"\n'
         return text + f'[[route]]\nto = "{FAR}"\nvia = "{HOSTS["wan"]}"\n'
 
     def __enter__(self):

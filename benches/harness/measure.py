@@ -1,5 +1,6 @@
 """One trial of each kind: a figure, or the reason why there is none."""
 
+import collections
 import json
 import os
 import pathlib
@@ -12,7 +13,10 @@ from network import FAR, HOSTS, MACS, ROUTER, Failed, inside, urgent
 
 SENDER_CORE = 0
 TICKS = os.sysconf("SC_CLK_TCK")
-FAR_HOST = FAR.replace("0/24", "2")
+
+# What is sent: from one address to one other, or, if it is spread, to 2^20 (benches/generator).
+Traffic = collections.namedtuple("Traffic", "source destination spread")
+ONE_FLOW = Traffic(HOSTS["lan"], FAR.replace("0/24", "2"), False)
 
 
 class Machine:
@@ -46,15 +50,21 @@ def waited(pid):
     return sum(int(file.read_text().split()[1]) for file in files) / 1e9
 
 
+def frame(traffic, source_mac, destination_mac):
+    """The generator's options for it."""
+    return ["--source-mac", source_mac, "--destination-mac", destination_mac,
+            "--source", traffic.source, "--destination", traffic.destination,
+            *(["--spread"] if traffic.spread else [])]
+
+
 class Sink:
     """The sink's process, asked for its counters."""
 
-    def __init__(self, generator, device, mac, ttl, source_mac):
-        frame = ["--source-mac", source_mac, "--destination-mac", mac, "--source", HOSTS["lan"],
-                 "--destination", FAR_HOST, "--ttl", ttl]
-        self.process = subprocess.Popen(inside("wan", generator, "sink", device, *frame), text=True,
+    def __init__(self, generator, traffic, device, mac, ttl, source_mac):
+        words = [generator, "sink", device, "--ttl", ttl, *frame(traffic, source_mac, mac)]
+        self.process = subprocess.Popen(inside("wan", *words), text=True, bufsize=1,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, bufsize=1)
+                                        stderr=subprocess.PIPE)
         if self.process.stdout.readline().strip() != "ready":
             raise Failed(f"the sink did not start: {self.process.stderr.read().strip()}")
 
@@ -73,11 +83,11 @@ class Sink:
 class Sender:
     """The sender's process: sends while the context lasts, then says how much."""
 
-    def __init__(self, generator, kind, device, destination_mac):
-        frame = ["--source-mac", MACS["lan", device], "--destination-mac", destination_mac,
-                 "--source", HOSTS["lan"], "--destination", FAR_HOST]
-        self.process = urgent("lan", generator, kind, device, "--core", SENDER_CORE, *frame,
-                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, generator, kind, traffic, device, mac):
+        words = [generator, kind, device, "--core", SENDER_CORE,
+                 *frame(traffic, MACS["lan", device], mac)]
+        self.process = urgent("lan", *words, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
         self.sent = 0
 
     def __enter__(self):
@@ -96,7 +106,7 @@ class Sender:
         self.sent = json.loads(said)["sent"]
 
 
-def rate(generator, kind, forwarder, warm_up, seconds):
+def rate(generator, kind, forwarder, warm_up, seconds, traffic=ONE_FLOW):
     """Packets per second from sender to sink through the forwarder; None: a cable."""
     if forwarder:
         device, towards = "eth0", MACS["router", "lan0"]
@@ -104,8 +114,8 @@ def rate(generator, kind, forwarder, warm_up, seconds):
     else:
         device, towards = "direct0", MACS["wan", "direct1"]
         arrival = "direct1", towards, 64, MACS["lan", "direct0"]
-    with Sink(generator, *arrival) as sink:
-        with Sender(generator, kind, device, towards) as sender:
+    with Sink(generator, traffic, *arrival) as sink:
+        with Sender(generator, kind, traffic, device, towards) as sender:
             time.sleep(warm_up)
             machine = Machine(sender.process.pid, forwarder and forwarder.pid)
             start = sink.read()

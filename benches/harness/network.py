@@ -24,6 +24,8 @@ MACS = {
 }
 HOSTS = {"lan": "10.1.0.2", "wan": "10.2.0.2"}
 ROUTER = {"lan0": "10.1.0.1", "wan0": "10.2.0.1"}
+HOSTS6 = {"lan": "fd01::2", "wan": "fd02::2"}
+ROUTER6 = {"lan0": "fd01::1", "wan0": "fd02::1"}
 NEIGHBOURS = {"lan0": ("10.1.0.2", MACS["lan", "eth0"]), "wan0": ("10.2.0.2", MACS["wan", "eth0"])}
 # A network behind the host of the wan: where the test packets go.
 FAR = "10.3.0.0/24"

@@ -6,6 +6,9 @@ import statistics
 # More of steal, or of waiting for a core, and a trial says more about the neighbours.
 DISTURBED = 0.01
 
+# R31: what worst-case lookups may leave of the rate of one flow with a small table.
+WITHSTANDS = 0.50
+
 # The sender, on a cable, has to be this much faster than the fastest forwarder.
 HEADROOM = 1.5
 
@@ -75,6 +78,30 @@ def forwarding(results):
                       summary(values(trials, "mpps_per_core")),
                       f"{sum(map(disturbed, trials))} of {len(trials)}")
     return table
+
+
+def adversary(results):
+    table = Table("Adversarial lookups (R31), 64-byte packets, live frames, xrouter",
+                  "to", "case", "Mpps", "of one flow, small table", "disturbed")
+    for flow, by_case in results.items():
+        (_, plain), *_ = by_case.items()
+        for case, trials in by_case.items():
+            table.add(flow, case, figure(trials, "mpps"), summary(ratios(trials, plain, "mpps")),
+                      f"{sum(map(disturbed, trials))} of {len(trials)}")
+    return table
+
+
+def withstood(results):
+    """The bar of R31, against what was measured."""
+    lines = []
+    for flow, by_case in results.items():
+        plain, *_, worst = by_case.values()
+        shares = ratios(worst, plain, "mpps")
+        if shares:
+            word = "held" if statistics.median(shares) >= WITHSTANDS else "MISSED"
+            lines.append(f"R31, at least {WITHSTANDS:.2f} of one flow's rate with the worst "
+                         f"destinations: {word} for {flow}: {summary(shares)}\n")
+    return "".join(lines)
 
 
 def tcp(results):

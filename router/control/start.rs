@@ -131,28 +131,27 @@ impl Router {
         let shared = Shared::new(&config, fib, cores.len())?;
         let bell = shared.bell.ear().and_then(UnixStream::from_std);
         let bell = bell.map_err(system("socketpair", ""))?;
-        let workers = start_workers(&config, &devices, &cores, &shared)?;
         let links = netlink.follow_links()?;
         let mut router = Self {
             neighbours: neighbours(&config),
             start: shared.start,
-            epochs: shared.epochs,
+            epochs: shared.epochs.clone(),
             fib: writer,
             rib: Rib::default(),
             hops,
             actions: Vec::new(),
-            snapshot: shared.snapshot,
+            snapshot: shared.snapshot.clone(),
             retired: Vec::new(),
             lacks_said: false,
             ports,
-            workers,
+            workers: Vec::new(),
             netlink,
             links,
             bell,
             requests,
             config,
         };
-        match router.bring_up().await {
+        match router.bring_up(&devices, &cores, &shared).await {
             Ok(()) => Ok(router),
             Err(error) => {
                 router.stop().await;
@@ -161,9 +160,16 @@ impl Router {
         }
     }
 
-    /// Cards, routes, neighbours: everything that can fail after the parts are there.
-    async fn bring_up(&mut self) -> Result<(), StartError> {
+    /// Routes, workers, cards, neighbours: everything that can fail after the parts are there.
+    async fn bring_up(
+        &mut self,
+        devices: &[Device],
+        cores: &[usize],
+        shared: &Shared,
+    ) -> Result<(), StartError> {
         self.install_own()?;
+        self.load_static()?;
+        self.workers = start_workers(&self.config, devices, cores, shared)?;
         for number in 0..self.ports.len() {
             let Some(id) = PortId::new(number) else { continue };
             self.attach(id).await.map_err(|cause| StartError::Attach {
@@ -171,7 +177,7 @@ impl Router {
                 cause,
             })?;
         }
-        self.install_static().await?;
+        self.tell_kernel_of_static().await?;
         self.install_neighbours().await
     }
 
@@ -205,12 +211,21 @@ impl Router {
         outcome.map_err(|full| StartError::Full { what: format!("route {to}"), full })
     }
 
-    /// The configured routes, here and in the kernel, whose stack has to answer clients that are
-    /// not on a link.
-    async fn install_static(&mut self) -> Result<(), StartError> {
+    /// The configured routes. Nobody reads the tables yet: so what a route takes the place of (a
+    /// long prefix's way, when a shorter one comes later) is room for the next one at once.
+    fn load_static(&mut self) -> Result<(), StartError> {
         for route in self.config.routes.clone() {
-            self.netlink.install_route(route.to, &self.target(&route.action)).await?;
             self.add_route(route.to, Origin::Static, Action::Configured(route.action))?;
+            self.fib.reclaim(&self.epochs);
+        }
+        Ok(())
+    }
+
+    /// The configured routes in the kernel, whose stack has to answer clients that are not on a
+    /// link.
+    async fn tell_kernel_of_static(&self) -> Result<(), StartError> {
+        for route in &self.config.routes {
+            self.netlink.install_route(route.to, &self.target(&route.action)).await?;
         }
         Ok(())
     }

@@ -9,22 +9,22 @@ use libbpf_rs::{ErrorKind, ProgramInput};
 
 use crate::frame::LENGTH;
 use crate::skeleton::TrafficSkelBuilder;
-use crate::{counters, read, stop, write_frame};
+use crate::{Test, counters, read, stop};
 
 /// The kernel's flag of the same name.
 const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 
 /// Sends until a signal comes; says how many frames.
-pub fn send(device: i32, frame: &[u8; LENGTH]) -> Result<u64> {
+pub fn send(device: i32, test: &Test) -> Result<u64> {
     let mut storage = MaybeUninit::uninit();
     let mut open = TrafficSkelBuilder::default().open(&mut storage)?;
-    write_frame(&mut open, frame);
+    test.write(&mut open);
     let loaded = open.load()?;
     let mut context = context(device);
     while !stop::requested() {
         let input = ProgramInput {
             context_in: Some(&mut context),
-            data_in: Some(frame),
+            data_in: Some(&test.octets),
             flags: BPF_F_TEST_XDP_LIVE_FRAMES,
             // One long run: between two, the kernel frees its pages and waits.
             repeat: u32::MAX,

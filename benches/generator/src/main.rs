@@ -21,7 +21,11 @@ use serde_json::json;
 
 use frame::{Frame, LENGTH};
 use skeleton::OpenTrafficSkel;
-use skeleton::types::bss as Counters;
+use skeleton::types::{bss as Counters, places as Places};
+
+/// Bits of two words of the destination, 13 in the high one and 7 in the low one. Mirrored by
+/// adversary.py, which has routes for them, and by `scattered` in traffic.bpf.c.
+const VARIED: u32 = 0x1fff_c0f8;
 
 // Generated.
 #[allow(clippy::all, clippy::pedantic, clippy::restriction)]
@@ -39,7 +43,12 @@ struct Command {
 #[derive(Subcommand)]
 enum Role {
     /// Send XDP live frames until SIGTERM, then say how many
-    Live(Sender),
+    Live {
+        #[command(flatten)]
+        sender: Sender,
+        #[command(flatten)]
+        spread: Spread,
+    },
     /// Send from a packet socket until SIGTERM, then say how many
     Socket(Sender),
     /// Count what arrives; the frame given is the one expected
@@ -48,7 +57,16 @@ enum Role {
         device: String,
         #[command(flatten)]
         frame: Frame,
+        #[command(flatten)]
+        spread: Spread,
     },
+}
+
+#[derive(Args, Clone, Copy)]
+struct Spread {
+    /// To 2^20 destinations, not to one
+    #[arg(long)]
+    spread: bool,
 }
 
 #[derive(Args)]
@@ -64,19 +82,25 @@ struct Sender {
 
 fn main() -> Result<()> {
     match Command::parse().role {
-        Role::Live(sender) => send(&sender, live::send),
-        Role::Socket(sender) => send(&sender, socket::send),
-        Role::Sink { device, frame } => sink::run(index(&device)?, &frame.octets()),
+        Role::Live { sender, spread } => {
+            send(&sender, |device, frame| live::send(device, &Test::new(frame, spread)?))
+        }
+        Role::Socket(sender) => {
+            send(&sender, |device, frame| socket::send(device, &frame.octets()?))
+        }
+        Role::Sink { device, frame, spread } => {
+            sink::run(index(&device)?, &Test::new(&frame, spread)?)
+        }
     }
 }
 
-fn send(sender: &Sender, by: fn(i32, &[u8; LENGTH]) -> Result<u64>) -> Result<()> {
+fn send(sender: &Sender, by: impl Fn(i32, &Frame) -> Result<u64>) -> Result<()> {
     let core = CoreId { id: sender.core };
     ensure!(core_affinity::set_for_current(core), "no core {}", sender.core);
     stop::on_signals();
     let device = index(&sender.device)?;
     let start = Instant::now();
-    let sent = by(device, &sender.frame.octets())?;
+    let sent = by(device, &sender.frame)?;
     println!("{}", json!({"sent": sent, "seconds": start.elapsed().as_secs_f64()}));
     Ok(())
 }
@@ -91,14 +115,29 @@ fn index(device: &str) -> Result<i32> {
     }
 }
 
-/// The constant that both programs are loaded with.
-fn write_frame(open: &mut OpenTrafficSkel<'_>, octets: &[u8; LENGTH]) {
-    let constants = open.maps.rodata_data.as_deref_mut().expect("the programs have constants");
-    let (words, rest) = octets.as_chunks::<8>();
-    for (to, word) in constants.frame.words.iter_mut().zip(words) {
-        *to = u64::from_ne_bytes(*word);
+/// What both programs are loaded with.
+struct Test {
+    octets: [u8; LENGTH],
+    places: Places,
+    varied: u32,
+}
+
+impl Test {
+    fn new(frame: &Frame, spread: Spread) -> Result<Self> {
+        let varied = if spread.spread { VARIED } else { 0 };
+        Ok(Self { octets: frame.octets()?, places: frame.places(), varied })
     }
-    constants.frame.rest = u32::from_ne_bytes(rest.try_into().expect("60 = 7 * 8 + 4"));
+
+    fn write(&self, open: &mut OpenTrafficSkel<'_>) {
+        let constants = open.maps.rodata_data.as_deref_mut().expect("the programs have constants");
+        let (words, rest) = self.octets.as_chunks::<8>();
+        for (to, word) in constants.frame.words.iter_mut().zip(words) {
+            *to = u64::from_ne_bytes(*word);
+        }
+        constants.frame.rest = u32::from_ne_bytes(rest.try_into().expect("60 = 7 * 8 + 4"));
+        constants.places = self.places;
+        constants.varied = self.varied;
+    }
 }
 
 /// The memory of both programs' counters.

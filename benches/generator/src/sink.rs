@@ -8,19 +8,18 @@ use anyhow::{Context, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use serde_json::json;
 
-use crate::frame::LENGTH;
 use crate::skeleton::TrafficSkelBuilder;
-use crate::{counters, read, write_frame};
+use crate::{Test, counters, read};
 
 /// The names of `enum wrong` in traffic.bpf.c, in its order.
-const WRONG: [&str; 5] = ["length", "MAC address", "TTL", "header checksum", "contents"];
+const WRONG: [&str; 5] = ["length", "MAC address", "TTL", "checksum", "contents"];
 
 /// Prints "ready"; then, for each line of standard input, what has been counted so far, and when
 /// (seconds of the monotonic clock). Ends with the input.
-pub fn run(device: i32, expected: &[u8; LENGTH]) -> Result<()> {
+pub fn run(device: i32, expected: &Test) -> Result<()> {
     let mut storage = MaybeUninit::uninit();
     let mut open = TrafficSkelBuilder::default().open(&mut storage)?;
-    write_frame(&mut open, expected);
+    expected.write(&mut open);
     let loaded = open.load()?;
     let _link = loaded.progs.count.attach_xdp(device).context("the XDP program of the sink")?;
     let start = Instant::now();
