@@ -9,7 +9,7 @@ use super::netlink::statistics;
 use crate::id::PortId;
 
 /// From one look to the next.
-pub(super) const INTERVAL: Duration = Duration::from_millis(600);
+pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Looks without a sign of life until it is missed: in less than 3 s. An idle worker sleeps for up
 /// to a second, and may get its core late.
