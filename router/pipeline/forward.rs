@@ -12,6 +12,7 @@ use crate::packet::{icmpv4, ipv4, ipv6, protocol};
 use crate::table::policy::ErrorSource;
 use crate::table::{Adjacency, AdjacencyKind};
 
+use super::source::leads_somewhere;
 use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
 use super::{Packet, Tables, options4, route};
 
@@ -25,12 +26,12 @@ pub(super) fn egress(
     let Some(next_hop) = next_hop else { return Verdict::Refuse(Refusal::NoRoute) };
     let (leaf, adjacency) = resolve(frame, next_hop, tables);
     match adjacency.kind() {
-        AdjacencyKind::Forward => match may_leave(frame, packet, &adjacency) {
+        AdjacencyKind::Forward => match may_leave(frame, packet, adjacency.port, adjacency.mtu) {
             Continue(leaving) => send(frame, packet, leaf, &adjacency, leaving, tables),
             Break(verdict) => verdict,
         },
         AdjacencyKind::Glean | AdjacencyKind::Incomplete => {
-            match may_leave(frame, packet, &adjacency) {
+            match may_leave(frame, packet, adjacency.port, adjacency.mtu) {
                 Continue(_) => hold(packet.destination, leaf, &adjacency),
                 Break(verdict) => verdict,
             }
@@ -75,21 +76,21 @@ enum Leaving {
 }
 
 /// Hop limit, then length: a packet gets one error, and time exceeded comes first.
-fn may_leave(frame: &Frame, packet: Packet, adjacency: &Adjacency) -> Step<Leaving> {
+fn may_leave(frame: &Frame, packet: Packet, port: u8, mtu: u16) -> Step<Leaving> {
     if packet.hops_left <= 1 {
         return Break(Verdict::Refuse(Refusal::TimeExceeded));
     }
     // RFC 4007 9: the zone of a link-local source ends where the packet would leave its link.
-    if packet.scope_ends && usize::from(adjacency.port) != frame.ingress().index() {
+    if packet.scope_ends && port != frame.ingress().octet() {
         return Break(Verdict::Refuse(Refusal::BeyondScope));
     }
-    if frame.len() - ethernet::HEADER <= usize::from(adjacency.mtu) {
+    if frame.len() - ethernet::HEADER <= usize::from(mtu) {
         return Continue(Leaving::Whole);
     }
     if packet.may_fragment {
         return Continue(Leaving::InPieces);
     }
-    Break(Verdict::Refuse(Refusal::TooBig { mtu: adjacency.mtu }))
+    Break(Verdict::Refuse(Refusal::TooBig { mtu }))
 }
 
 #[inline]
@@ -171,7 +172,7 @@ fn black_hole(frame: &mut Frame, packet: Packet, tables: &Tables) -> Verdict {
 }
 
 /// A packet to all hosts of another port's subnet (RFC 1812 5.3.5.2, RFC 2644). Nobody is told of
-/// one that is not sent.
+/// one that is not sent: `icmp.rs` says nothing about a packet to all (RFC 1812 4.3.2.7).
 fn directed_broadcast(
     frame: &mut Frame,
     packet: Packet,
@@ -182,23 +183,19 @@ fn directed_broadcast(
     let Some(to) = to.filter(|to| to.policy.directed_broadcast) else {
         return Verdict::Drop(DropReason::DirectedBroadcast);
     };
-    if packet.hops_left <= 1 {
-        return Verdict::Drop(DropReason::TtlExceeded);
-    }
-    let whole = frame.len() - ethernet::HEADER <= usize::from(to.mtu);
-    if !whole && !packet.may_fragment {
-        return Verdict::Drop(DropReason::TooBig);
-    }
+    let leaving = match may_leave(frame, packet, to.port.octet(), to.mtu) {
+        Continue(leaving) => leaving,
+        Break(verdict) => return verdict,
+    };
     let bytes = frame.bytes_mut();
     let written = ethernet::write(bytes, MacAddress::BROADCAST, to.mac, ether_type::IPV4);
     if written.and(ipv4::decrement_ttl(&mut bytes[ethernet::HEADER..])).is_none() {
         return Verdict::Drop(DropReason::Internal);
     }
     options4::fill(frame, packet, to.port, tables);
-    if whole {
-        Verdict::Transmit(to.port)
-    } else {
-        Verdict::Fragment { port: to.port, mtu: to.mtu }
+    match leaving {
+        Leaving::Whole => Verdict::Transmit(to.port),
+        Leaving::InPieces => Verdict::Fragment { port: to.port, mtu: to.mtu },
     }
 }
 
@@ -228,12 +225,7 @@ fn is_link_local(address: IpAddr) -> bool {
 /// The port by which a packet to `peer` would leave.
 pub(super) fn egress_port(peer: IpAddr, tables: &Tables) -> Option<PortId> {
     let (_, adjacency) = tables.fib.next_hops.adjacency(route(peer, tables)?, || 0);
-    match adjacency.kind() {
-        AdjacencyKind::Forward | AdjacencyKind::Glean | AdjacencyKind::Incomplete => {
-            PortId::new(usize::from(adjacency.port))
-        }
-        _ => None,
-    }
+    leads_somewhere(&adjacency).then(|| PortId::new(usize::from(adjacency.port))).flatten()
 }
 
 /// The port whose address an error to `peer` comes from. None if no way leads there: then there is
