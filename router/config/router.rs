@@ -112,22 +112,27 @@ impl RouterSection {
             busy_poll_budget: section
                 .integer("busy_poll_budget", 1..=1024)
                 .unwrap_or(default.busy_poll_budget),
-            icmp_errors_per_s: section
-                .integer("icmp_errors_per_s", 1..=1_000_000)
-                .unwrap_or(default.icmp_errors_per_s),
-            icmp_errors_burst: section
-                .integer("icmp_errors_burst", 1..=1_000_000)
-                .unwrap_or(default.icmp_errors_burst),
-            icmp_errors_per_host_per_s: section
-                .integer("icmp_errors_per_host_per_s", 1..=1_000_000)
-                .unwrap_or(default.icmp_errors_per_host_per_s),
-            icmp_errors_per_host_burst: section
-                .integer("icmp_errors_per_host_burst", 1..=1_000_000)
-                .unwrap_or(default.icmp_errors_per_host_burst),
+            icmp_errors_per_s: icmp_errors("icmp_errors_per_s", default.icmp_errors_per_s, section),
+            icmp_errors_burst: icmp_errors("icmp_errors_burst", default.icmp_errors_burst, section),
+            icmp_errors_per_host_per_s: icmp_errors(
+                "icmp_errors_per_host_per_s",
+                default.icmp_errors_per_host_per_s,
+                section,
+            ),
+            icmp_errors_per_host_burst: icmp_errors(
+                "icmp_errors_per_host_burst",
+                default.icmp_errors_per_host_burst,
+                section,
+            ),
             taps_persist: section.boolean("taps_persist").unwrap_or(default.taps_persist),
             hash_seed: section.integer("hash_seed", 0..=u32::MAX),
         }
     }
+}
+
+/// A number of ICMP errors.
+fn icmp_errors(key: &'static str, default: u32, section: &mut Section<'_, '_>) -> u32 {
+    section.integer(key, 1..=1_000_000).unwrap_or(default)
 }
 
 /// `fastpath`, of the router or of one port.
