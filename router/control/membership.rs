@@ -1,11 +1,15 @@
-//! The multicast groups that the kernel listens to on the taps: the cards let them in.
+//! The multicast groups that the kernel listens to on the taps, and those by which neighbours ask
+//! for our own addresses: the cards let them in.
 #![forbid(unsafe_code)]
+
+use std::net::IpAddr;
 
 use super::Router;
 use super::attach::note;
 use super::netlink::sysctl;
 use super::port::Port;
 use crate::packet::ethernet::MacAddress;
+use crate::packet::ipv6::solicited_node;
 
 impl Router {
     /// Ask the kernel which groups it listens to, and have the cards let them in.
@@ -14,6 +18,7 @@ impl Router {
         for port in &mut self.ports {
             match sysctl::joined(&port.config.name) {
                 Ok(mut groups) => {
+                    groups.extend(port.solicited());
                     groups.sort_unstable();
                     groups.dedup();
                     changed |= port.follow_groups(groups);
@@ -28,6 +33,18 @@ impl Router {
 }
 
 impl Port {
+    /// Where neighbours ask for the port's addresses. The kernel joins these too, but when it comes
+    /// to it, and not on a tap that is down; it is we who answer.
+    fn solicited(&self) -> Vec<MacAddress> {
+        let addresses = self.interface().map(|interface| interface.addresses().collect::<Vec<_>>());
+        let group = |address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(solicited_node(address)),
+        };
+        let groups = addresses.unwrap_or_default().into_iter().filter_map(group);
+        groups.map(MacAddress::for_ipv6_multicast).collect()
+    }
+
     /// Let exactly `groups` in; whether that is a change.
     fn follow_groups(&mut self, groups: Vec<MacAddress>) -> bool {
         let Some(card) = &mut self.card else { return false };
