@@ -88,6 +88,10 @@ struct xr_skip {
 #define XR_PROHIBIT 6U     /* the same */
 #define XR_INCOMPLETE 7U   /* resolve the gateway: to the worker */
 
+/* In `engines`: which XDP programs may send out of this port themselves. */
+#define XR_BY_DRIVER 1U  /* those in a driver: the device takes their frames */
+#define XR_BY_STACK 2U   /* those in generic mode */
+
 struct xr_adjacency {
 	__u8 kind;
 	__u8 port;          /* number of the port out */
@@ -95,7 +99,8 @@ struct xr_adjacency {
 	__u32 ifindex;      /* device out */
 	__u8 destination[6]; /* MACs to write */
 	__u8 source[6];
-	__u8 reserved[12];  /* 0 */
+	__u8 engines;
+	__u8 reserved[11];  /* 0 */
 };
 
 /*
@@ -103,6 +108,21 @@ struct xr_adjacency {
  * or 0. A member is never a group.
  */
 #define XR_ECMP_BUCKETS 128U
+
+/*
+ * used: __u8 packets_were_sent[XR_NEXT_HOP_ID_MAX + 1], by the next hop's number. Readers of the
+ * other tables store 1, control takes it back: a neighbour in use is a neighbour to be confirmed.
+ */
+
+/*
+ * own: __u64 word[XR_OWN_WORDS], a filter of the addresses that no packet in transit comes from:
+ * the router's own, and the broadcast addresses of its subnets. If the bit of an address is not
+ * set, it is none of them; if it is, it may be (the worker knows). The bit's number is
+ * (high * XR_OWN_FOLD ^ low) * XR_OWN_SPREAD >> 48, of 64 bits each; an IPv4 address is `low`.
+ */
+#define XR_OWN_WORDS 1024U
+#define XR_OWN_FOLD 0xff51afd7ed558ccdULL
+#define XR_OWN_SPREAD 0x9e3779b97f4a7c15ULL
 
 _Static_assert(sizeof(struct xr_skip) == XR_FIB6_SKIP_OCTETS, "layout of a skip");
 _Static_assert(sizeof(struct xr_adjacency) == XR_ADJACENCY_OCTETS, "layout of an adjacency");

@@ -1,41 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The program that a port's frames meet first: is it ours? To the worker. Else the kernel has it.
+ * The program that a port's frames meet first. Is it ours? Else the kernel has it. Plain? Then it
+ * leaves at once (forward.h). All the rest is the worker's.
  *
- * One object is loaded for each port, so `port`, `groups` and `xsks` are of one port. README.md
- * says who writes and who reads each map. Runs on Linux 6.1 and later: helpers only, no kfuncs.
+ * One object is loaded for each port, so `port`, `groups`, `xsks` and the counters are of one port.
+ * README.md says who writes and who reads each map. Runs on Linux 6.1 and later: helpers only, no
+ * kfuncs.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "forward.h"
+
 /* A network device can have more queues; those above stay with the kernel. */
 #define QUEUES_MAX 64
+/* Ports that one router can have. */
+#define PORTS_MAX 64
 /* Multicast groups that one port can have joined. */
 #define GROUPS_MAX 1024
 
-/* Aligned as it is after an Ethernet header's start, so that it is read in three loads. */
-struct mac {
-	__u8 octets[ETH_ALEN];
-} __attribute__((aligned(2)));
-
 #define BROADCAST 0xffffffffffffULL
-
-/* Eight octets, written by control with one store: a reader sees the old or the new, whole. */
-struct port {
-	struct mac mac;
-	/* Non-zero while the workers take the port's frames. */
-	__u8 active;
-	__u8 reserved;
-};
-_Static_assert(sizeof(struct port) == 8, "written with one store");
 
 /* The ways through this program; each is counted. Mirrored by `Counters` in router/io/xdp.rs. */
 enum decision {
 	PASSED_NOT_OURS,
 	PASSED_ETHER_TYPE,
 	TO_WORKER,
+	FORWARDED,
 	DECISIONS,
 };
 
@@ -67,6 +60,28 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/* The devices of all ports, by the port's number; the same for every port's program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices SEC(".maps");
+
+/* What left by this program, by the port that it left by. */
+struct traffic {
+	__u64 frames;
+	__u64 octets_in;
+	__u64 octets_out;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, __u32);
+	__type(value, struct traffic);
+} forwarded SEC(".maps");
+
 static __always_inline void count(__u32 decision)
 {
 	__u64 *counter = bpf_map_lookup_elem(&counters, &decision);
@@ -75,25 +90,23 @@ static __always_inline void count(__u32 decision)
 		(*counter)++;
 }
 
-/* An address as one number, to be compared. */
-static __always_inline __u64 number(const struct mac *mac)
+static __always_inline void count_forwarded(const struct way *way, __u64 octets_in)
 {
-	__u64 number = 0;
+	struct traffic *traffic = bpf_map_lookup_elem(&forwarded, &way->port);
 
-	__builtin_memcpy(&number, mac, sizeof(*mac));
-	return number;
+	if (!traffic)
+		return;
+	traffic->frames++;
+	traffic->octets_in += octets_in;
+	traffic->octets_out += octets_in - way->padding;
 }
 
 /* Sent to this port: to its address, to all, or to a group that it has joined. */
-static __always_inline int is_ours(const struct mac *destination)
+static __always_inline int is_ours(const struct port *port, const struct mac *destination)
 {
 	struct mac key = *destination;
-	__u32 first = 0;
-	const struct port *p = bpf_map_lookup_elem(&port, &first);
 
-	if (!p || !p->active)
-		return 0;
-	if (number(&key) == number(&p->mac) || number(&key) == BROADCAST)
+	if (number(&key) == number(&port->mac) || number(&key) == BROADCAST)
 		return 1;
 	return key.octets[0] & 1 && bpf_map_lookup_elem(&groups, &key);
 }
@@ -117,32 +130,42 @@ static __always_inline int is_routed(__be16 ether_type)
  * The whole decision, over the octets alone: an XDP and a TC program can both call it. A runt
  * (shorter than an Ethernet header) is not ours.
  */
-static __always_inline enum decision decide(const void *data, const void *data_end)
+static __always_inline enum decision decide(void *data, void *data_end, struct way *way)
 {
 	const struct ethhdr *eth = data;
+	__u32 first = 0;
+	const struct port *p = bpf_map_lookup_elem(&port, &first);
 
-	if ((const void *)(eth + 1) > data_end)
+	if ((const void *)(eth + 1) > data_end || !p || !(p->flags & PORT_ACTIVE))
 		return PASSED_NOT_OURS;
-	if (!is_ours((const struct mac *)eth->h_dest))
+	if (p->flags & PORT_FAST && forward(data, data_end, p, way))
+		return FORWARDED;
+	if (!is_ours(p, (const struct mac *)eth->h_dest))
 		return PASSED_NOT_OURS;
-	if (!is_routed(eth->h_proto))
-		return PASSED_ETHER_TYPE;
-	/* A plain packet that the shared FIB resolves leaves here, when the fast path moves in. */
-	return TO_WORKER;
+	return is_routed(eth->h_proto) ? TO_WORKER : PASSED_ETHER_TYPE;
 }
 
 SEC("xdp")
 int xrouter(struct xdp_md *ctx)
 {
-	const void *data = (const void *)(long)ctx->data;
-	const void *data_end = (const void *)(long)ctx->data_end;
-	enum decision decision = decide(data, data_end);
+	void *data = (void *)(long)ctx->data;
+	void *data_end = (void *)(long)ctx->data_end;
+	struct way way = {};
+	enum decision decision = decide(data, data_end, &way);
 
 	count(decision);
-	if (decision != TO_WORKER)
+	switch (decision) {
+	case FORWARDED:
+		count_forwarded(&way, data_end - data);
+		if (way.padding)
+			bpf_xdp_adjust_tail(ctx, -(int)way.padding);
+		return bpf_redirect_map(&devices, way.port, XDP_DROP);
+	case TO_WORKER:
+		/* Without a socket on this queue (no worker has it) the kernel has the frame. */
+		return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	default:
 		return XDP_PASS;
-	/* Without a socket on this queue (no worker has it) the kernel has the frame. */
-	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	}
 }
 
 char LICENSE[] SEC("license") = "GPL";

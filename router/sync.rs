@@ -3,4 +3,4 @@
 #![forbid(unsafe_code)]
 
 pub use std::hint::spin_loop;
-pub use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+pub use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};

@@ -42,6 +42,9 @@ pub struct RouterSection {
 pub enum FastPath {
     /// The XDP program in the driver where that is faster than the worker.
     Auto,
+    /// The XDP program, also where the worker may be faster, or where the kernel does not tell
+    /// whether a device takes the program's frames.
+    On,
     /// Always the worker.
     Off,
 }
@@ -137,13 +140,8 @@ fn icmp_errors(key: &'static str, default: u32, section: &mut Section<'_, '_>) -
 
 /// `fastpath`, of the router or of one port.
 pub(super) fn read_fastpath(section: &mut Section<'_, '_>) -> Option<FastPath> {
-    let value = section.get("fastpath")?;
-    if value.get_ref().as_str() == Some("on") {
-        let message = "the fast path in the driver is not in this version";
-        section.refuse("fastpath", value.span(), message, "write \"auto\" or \"off\"");
-        return None;
-    }
-    section.choice("fastpath", &[("auto", FastPath::Auto), ("off", FastPath::Off)])
+    let words = [("auto", FastPath::Auto), ("on", FastPath::On), ("off", FastPath::Off)];
+    section.choice("fastpath", &words)
 }
 
 fn read_ring(section: &mut Section<'_, '_>) -> Option<u32> {

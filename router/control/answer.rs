@@ -13,6 +13,7 @@ use super::rib::{Action, Origin, adjacency_name, kind_name};
 use super::{Router, view};
 use crate::config::{NextHop, RouteAction};
 use crate::id::PortId;
+use crate::io::xdp::Traffic;
 use crate::pipeline::counters::PortCounters;
 use crate::pipeline::police::reason;
 use crate::pipeline::verdict::DropReason;
@@ -124,7 +125,7 @@ impl Router {
                     port: port.name().to_owned(),
                     dropped: 0,
                     passed: port.passed(),
-                    counters: BTreeMap::new(),
+                    counters: self.forwarded_by_programs(port.id()),
                 };
                 for counters in self.counters_of(port.id()) {
                     row.dropped += counters.dropped_in_all();
@@ -136,6 +137,23 @@ impl Router {
                 row
             })
             .collect()
+    }
+
+    /// What the XDP programs add to a port's counters, as if the workers had done it.
+    fn forwarded_by_programs(&self, id: PortId) -> BTreeMap<String, u64> {
+        let (mut came, mut left) = (Traffic::default(), Traffic::default());
+        for other in &self.ports {
+            came += self.ports[id.index()].forwarded_to(other.id());
+            left += other.forwarded_to(id);
+        }
+        let rows = [
+            ("fast_path", came.frames),
+            ("received", came.frames),
+            ("received_octets", came.octets_in),
+            ("transmitted", left.frames),
+            ("transmitted_octets", left.octets_out),
+        ];
+        rows.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     fn show_drops(&self) -> Vec<view::Drop> {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::Router;
-use super::hops::Egress as HopEgress;
 use super::lacks::Lacks;
 use super::netlink::NetlinkError;
 use super::netlink::link::Link;
@@ -44,6 +43,9 @@ pub enum AttachError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// XDP programs could not be told of the device.
+    #[error("the map of devices: {0}")]
+    Devices(std::io::Error),
     /// The card's MTU does not fit a chunk of the UMEM.
     #[error(
         "{device}: an MTU of {mtu} does not fit: at most {most} octets; \
@@ -120,8 +122,7 @@ impl Router {
         card: Card,
         sockets: Vec<(usize, Socket)>,
     ) -> Result<(), AttachError> {
-        let egress = HopEgress { ifindex: card.ifindex, mac: card.mac, mtu: card.mtu };
-        let running = card.running;
+        let (running, ifindex) = (card.running, card.ifindex);
         tracing::info!(
             "port {}: {} is taken: {}, {} queues, MTU {}, MAC {} ({})",
             self.ports[id.index()].name(),
@@ -135,14 +136,14 @@ impl Router {
         self.say_lacks(card.lacks);
         self.ports[id.index()].card = Some(card);
         self.dress(id).await?;
-        self.hops.set_egress(id, egress, &mut self.fib);
+        self.xdp.set_device(id, Some(ifindex)).map_err(AttachError::Devices)?;
+        self.ports[id.index()].choose_engine();
+        self.write_adjacencies(id);
         self.hops.set_link(id, running, &mut self.fib);
         self.update_groups();
         self.publish();
         self.distribute(id, sockets)?;
-        if let Some(card) = &mut self.ports[id.index()].card {
-            card.program.activate(true)?;
-        }
+        self.tell_program(id)?;
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         if running {
@@ -209,6 +210,7 @@ impl Router {
 
     /// The card is gone, or is to be let go: nothing of it remains with us.
     pub(super) async fn detach(&mut self, id: PortId) {
+        self.keep_forwarded(id);
         let Some(mut card) = self.ports[id.index()].card.take() else { return };
         // Before the sockets close: closing them under load with the program in place has
         // crashed drivers (kernel bugzilla 217712).
@@ -219,6 +221,9 @@ impl Router {
             tracing::warn!("{error}");
         }
         self.hops.set_link(id, false, &mut self.fib);
+        if let Err(error) = self.xdp.set_device(id, None) {
+            tracing::warn!("the map of devices: {error}");
+        }
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.publish();
@@ -290,14 +295,13 @@ impl Router {
             return;
         }
         (card.running, card.mac, card.mtu) = (link.running, link.mac, mtu);
-        let egress = HopEgress { ifindex: card.ifindex, mac: card.mac, mtu };
-        note(card.program.set_mac(link.mac));
         let state = if link.running { "up" } else { "down" };
         tracing::info!("port {}: link {state}, MTU {mtu}, MAC {}", port.config.name, link.mac);
         if let Err(error) = self.dress(id).await {
             tracing::error!("port {}: {error}", self.ports[id.index()].name());
         }
-        self.hops.set_egress(id, egress, &mut self.fib);
+        note(self.tell_program(id));
+        self.write_adjacencies(id);
         self.hops.set_link(id, link.running, &mut self.fib);
         self.update_groups();
         self.publish();
@@ -320,6 +324,7 @@ impl Router {
         let interfaces = self.ports.iter().map(Port::interface).collect();
         let seed = self.snapshot.load().hash_seed;
         let snapshot = Snapshot::new(interfaces, self.config.policy.clone(), seed);
+        self.fib.set_own(snapshot.never_sources());
         let old = self.snapshot.swap(Arc::new(snapshot));
         self.retired.push((old, self.epochs.advance()));
     }

@@ -136,7 +136,7 @@ mod tests {
         fn with(ecmp_groups: u16) -> Self {
             let budget = Budget { next_hops: 16, ecmp_groups, ..Budget::default() };
             let (_, mut fib) = FibWriter::new(budget, Memory::Anonymous).unwrap();
-            let egress = Egress { ifindex: 1, mac: MAC, mtu: 1500 };
+            let egress = Egress { ifindex: 1, mac: MAC, mtu: 1500, engines: 0 };
             let mut hops = Hops::new(vec![egress; 2], &mut fib).unwrap();
             let mut rib = Rib::default();
             let via = [1, 2, 3].map(gateway).map(|(port, via)| NextHop { via, port, weight: 1 });

@@ -25,6 +25,8 @@ pub struct Egress {
     pub mac: MacAddress,
     /// Largest IP packet, in octets.
     pub mtu: u16,
+    /// Which XDP programs may send by the port: bits of [`Adjacency::engines`].
+    pub engines: u8,
 }
 
 #[derive(Debug)]
@@ -240,7 +242,8 @@ impl Hops {
         let (ours, mtu) = (egress.mac.octets(), egress.mtu);
         let linked = match mac {
             None => unresolved(AdjacencyKind::Incomplete, port, egress),
-            Some(mac) => Adjacency::forward(port, egress.ifindex, mtu, mac.octets(), ours),
+            Some(mac) => Adjacency::forward(port, egress.ifindex, mtu, mac.octets(), ours)
+                .with_engines(egress.engines),
         };
         self.if_linked(port, linked)
     }

@@ -2,7 +2,8 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs, `attach.rs` takes cards (`open.rs`) and lets them go, `membership.rs` follows the
+//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `fastpath.rs` says who
+//! forwards, `grace.rs` waits for XDP programs, `membership.rs` follows the
 //! kernel's groups, `tap.rs` mends taps, `claim.rs` speaks for our addresses, `watchdog.rs` sees
 //! what stands still, `learn.rs` hears the workers, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
@@ -10,6 +11,9 @@
 mod answer;
 mod attach;
 mod claim;
+mod fastpath;
+mod fib;
+mod grace;
 mod groups;
 pub mod hops;
 mod lacks;
@@ -38,10 +42,12 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
+use crate::io::xdp;
 use crate::table::FibWriter;
 use crate::table::interface::Snapshot;
 use crate::table::meter::Nanos;
 use crate::table::publish::Epochs;
+use grace::Grace;
 use hops::Hops;
 use neighbour::{Action, Neighbours};
 use netlink::Netlink;
@@ -72,9 +78,13 @@ pub struct Router {
     retired: Vec<(Arc<Snapshot>, crate::table::publish::Epoch)>,
     /// What the kernel lacks is in the log.
     lacks_said: bool,
+    /// The maps of all XDP programs.
+    xdp: xdp::Shared,
     ports: Vec<Port>,
     // After `ports`: sockets and programs go before the workers' memory does.
     workers: Vec<Handle>,
+    /// Waits for XDP programs; None until workers run.
+    grace: Option<Grace>,
     netlink: Netlink,
     links: LinkMonitor,
     /// Becomes readable when a worker has said something.
@@ -114,6 +124,14 @@ impl Router {
         self.stop().await;
     }
 
+    /// Make what was freed in the tables available again, once nobody can hold it.
+    fn reclaim(&mut self) {
+        self.fib.reclaim(&self.epochs);
+        if let Some(grace) = &self.grace {
+            grace.ring();
+        }
+    }
+
     fn tick(&mut self) {
         let now = self.now();
         self.neighbours.tick(now, &mut self.actions);
@@ -130,7 +148,8 @@ impl Router {
         self.update_groups();
         self.attach_absent().await;
         self.renew_taps().await;
-        self.fib.reclaim(&self.epochs);
+        self.choose_engines();
+        self.reclaim();
         self.hops.groups.write(&mut self.fib);
         self.retired.retain(|(_, epoch)| !self.epochs.passed(*epoch));
     }

@@ -3,13 +3,14 @@
 
 use super::Router;
 use super::attach::AttachError;
+use super::fastpath::Engine;
 use super::lacks::Lacks;
 use super::netlink::quiet::Quieted;
 use super::port::{Card, Port};
 use crate::config::{PortMode, RouterSection};
 use crate::id::PortId;
 use crate::io::device::{self, Device};
-use crate::io::xdp::{Attached, Mode, Program};
+use crate::io::xdp::{Attached, Facts, Mode, Program};
 use crate::io::xsk::{Bind, BindMode, BusyPoll, Socket, XskError};
 
 /// Queues of a card that can be used: the XDP program's map of sockets has that many places.
@@ -23,7 +24,7 @@ impl Router {
         device: &Device,
     ) -> Result<(Program, Vec<(usize, Socket)>), AttachError> {
         let port = &self.ports[id.index()];
-        let mut program = Program::load(device.ifindex, device.mac)?;
+        let mut program = Program::load(device.ifindex, at_first(id, device), &self.xdp)?;
         let (xdp_mode, bind_modes) = modes(port.config.mode);
         program.attach(xdp_mode)?;
         let queues = queues_of(port, device)?;
@@ -73,7 +74,21 @@ impl Card {
             sender: sockets.first().map_or(0, |(worker, _)| *worker),
             quieted,
             program,
+            engine: Engine::default(),
         }
+    }
+}
+
+/// What the program is told until its sockets are there: leave all to the kernel.
+fn at_first(port: PortId, device: &Device) -> Facts {
+    Facts {
+        port,
+        mac: device.mac,
+        mtu: 0,
+        engine: 0,
+        active: false,
+        fast: false,
+        unfinished_checksums: true,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io::IoSlice;
 
 use super::claim::Claims;
+use super::fastpath::Engine;
 use super::lacks::Lacks;
 use super::netlink::link::Link;
 use super::netlink::quiet::Quieted;
@@ -11,10 +12,10 @@ use super::tap::Queues;
 use super::view;
 use super::watchdog::Reception;
 use crate::config;
-use crate::id::PortId;
+use crate::id::{PORTS_MAX, PortId};
 use crate::io::offload::Header;
 use crate::io::tap::Tap;
-use crate::io::xdp::Program;
+use crate::io::xdp::{self, Program, Traffic};
 use crate::packet::ethernet::MacAddress;
 use crate::packet::ipv6;
 use crate::table::interface::Interface;
@@ -45,6 +46,8 @@ pub struct Port {
     pub(super) complaint: String,
     /// Who else uses our addresses.
     pub(super) claims: Claims,
+    /// What the XDP programs of earlier cards have sent, by port.
+    pub(super) forwarded: [Traffic; PORTS_MAX],
 }
 
 /// The card of a port, while there is one.
@@ -55,6 +58,7 @@ pub(super) struct Card {
     pub mtu: u16,
     pub running: bool,
     pub program: Program,
+    pub engine: Engine,
     pub queues: usize,
     /// Workers 0 up to this one send by queues of their own.
     pub senders: usize,
@@ -75,7 +79,7 @@ pub(super) struct Card {
 impl Card {
     /// Why the mode is what it is, and what the kernel lacks for it.
     fn why(&self) -> String {
-        let parts = [self.why.clone(), self.lacks.text()];
+        let parts = [self.why.clone(), self.engine.why.to_owned(), self.lacks.text()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
     }
 }
@@ -96,6 +100,7 @@ impl Port {
             closing: 0,
             complaint: String::new(),
             claims: Claims::default(),
+            forwarded: [Traffic::default(); PORTS_MAX],
         }
     }
 
@@ -137,10 +142,16 @@ impl Port {
         }
     }
 
+    /// What the card's XDP program has counted.
+    pub(super) fn xdp_counters(&self) -> xdp::Counters {
+        let counters = self.card.as_ref().map(|card| card.program.counters());
+        counters.and_then(Result::ok).unwrap_or_default()
+    }
+
     /// Frames that the XDP program left to the kernel.
     pub(super) fn passed(&self) -> u64 {
-        let counters = self.card.as_ref().map(|card| card.program.counters());
-        counters.and_then(Result::ok).map_or(0, |c| c.passed_not_ours + c.passed_ether_type)
+        let counters = self.xdp_counters();
+        counters.passed_not_ours + counters.passed_ether_type
     }
 
     /// The port as the pipeline sees it; None without a card.
@@ -179,7 +190,7 @@ impl Port {
             name: self.config.name.clone(),
             device: self.config.device.clone(),
             mode: card.map_or("absent", |card| card.mode).to_owned(),
-            engine: "worker".to_owned(),
+            engine: card.map_or("worker", |card| card.engine.name()).to_owned(),
             link: if up { "up" } else { "down" }.to_owned(),
             health: if self.reception.is_deaf() { "deaf" } else { "good" }.to_owned(),
             mac: card.map_or_else(String::new, |card| card.mac.to_string()),

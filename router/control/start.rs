@@ -4,7 +4,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv6Net};
 use tokio::net::UnixStream;
@@ -12,6 +11,8 @@ use tokio::sync::mpsc;
 
 use super::Router;
 use super::attach::AttachError;
+use super::fib;
+use super::grace::Grace;
 use super::hops::{Egress, Hops};
 use super::neighbour::{Limits, Neighbours, Timers};
 use super::netlink::link::Appearance;
@@ -25,8 +26,7 @@ use crate::config::{self, Config, RouteAction};
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
 use crate::io::tap::{Tap, TapError};
-use crate::io::xdp::{SharedMaps, SharedOctets};
-use crate::table::{Budget, Fib, FibWriter, Layout, Maps, Memory, TableFull};
+use crate::table::TableFull;
 
 /// The router could not be started. The message names what, where and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -125,10 +125,11 @@ impl Router {
         netlink.withdraw_all_routes().await?;
         let cores = plan_workers(&config, &devices)?;
         let ports = make_ports(&config, &devices, cores.len(), &netlink).await?;
-        let (fib, mut writer) = make_fib(&config)?;
+        let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
+        let (fib, mut writer, xdp) = fib::make(&config, hash_seed)?;
         let hops = Hops::new(egress(&devices), &mut writer)
             .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
-        let shared = Shared::new(&config, fib, cores.len())?;
+        let shared = Shared::new(&config, fib, cores.len(), hash_seed)?;
         let bell = shared.bell.ear().and_then(UnixStream::from_std);
         let bell = bell.map_err(system("socketpair", ""))?;
         let links = netlink.follow_links()?;
@@ -143,8 +144,10 @@ impl Router {
             snapshot: shared.snapshot.clone(),
             retired: Vec::new(),
             lacks_said: false,
+            xdp,
             ports,
             workers: Vec::new(),
+            grace: None,
             netlink,
             links,
             bell,
@@ -170,6 +173,8 @@ impl Router {
         self.install_own()?;
         self.load_static()?;
         self.workers = start_workers(&self.config, devices, cores, shared)?;
+        let grace = Grace::start(self.epochs.clone(), cores.len());
+        self.grace = Some(grace.map_err(system("the XDP programs' grace period", ""))?);
         for number in 0..self.ports.len() {
             let Some(id) = PortId::new(number) else { continue };
             self.attach(id).await.map_err(|cause| StartError::Attach {
@@ -310,36 +315,12 @@ async fn make_ports(
     Ok(ports)
 }
 
-fn make_fib(config: &Config) -> Result<(Arc<Fib>, FibWriter), StartError> {
-    let tables = &config.tables;
-    let small = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-    let budget = Budget {
-        groups4: tables.ipv4_groups,
-        nodes6: tables.ipv6_nodes,
-        skips6: tables.ipv6_skips,
-        next_hops: small(tables.next_hops),
-        ecmp_groups: small(tables.ecmp_groups),
-    };
-    let mend = "; run as root or with CAP_BPF, or lower the budgets in [tables]";
-    let maps = shared_maps(&budget.layout()).map_err(system("the FIB", mend))?;
-    FibWriter::new(budget, Memory::Maps(maps)).map_err(system("the FIB", mend))
-}
-
-/// The arrays of the FIB as BPF maps: `io` makes them and `table` uses them, and neither knows the
-/// other.
-fn shared_maps(layout: &Layout) -> io::Result<Maps> {
-    let &Layout { fib4, fib6, next_hops, adjacencies, ecmp } = layout;
-    let octets = SharedOctets { fib4, fib6, next_hops, adjacencies, ecmp };
-    let maps = SharedMaps::create(&octets)?;
-    let SharedMaps { fib4, fib6, next_hops, adjacencies, ecmp } = maps;
-    Ok(Maps { fib4, fib6, next_hops, adjacencies, ecmp })
-}
-
 fn egress(devices: &[Device]) -> Vec<Egress> {
     let of = |device: &Device| Egress {
         ifindex: device.ifindex,
         mac: device.mac,
         mtu: u16::try_from(device.mtu).unwrap_or(u16::MAX),
+        engines: 0,
     };
     devices.iter().map(of).collect()
 }

@@ -14,7 +14,7 @@ pub struct Port {
     pub device: String,
     /// How AF_XDP is used: `zero-copy`, `copy`, `generic`; `absent` without a card.
     pub mode: String,
-    /// Who forwards plain packets: `worker`.
+    /// Who forwards plain packets that come in: `xdp`, the program in the driver, or `worker`.
     pub engine: String,
     /// `up` or `down`.
     pub link: String,

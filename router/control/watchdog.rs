@@ -99,7 +99,9 @@ impl Router {
                 + counters.kernel_rx_dropped.get()
                 + counters.kernel_rx_ring_full.get()
         };
-        self.counters_of(port).map(of_worker).sum::<u64>() + self.ports[port.index()].passed()
+        let port_itself = &self.ports[port.index()];
+        let of_program = port_itself.passed() + port_itself.xdp_counters().forwarded;
+        self.counters_of(port).map(of_worker).sum::<u64>() + of_program
     }
 }
 

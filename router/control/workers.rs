@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::attach::largest_mtu;
-use super::start::{StartError, seed, system};
+use super::start::{StartError, system};
 use super::watchdog::Pulse;
 use crate::config::{self, Config};
 use crate::frame::{Area, Registration};
@@ -107,15 +107,19 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// What so many workers need.
-    pub fn new(config: &Config, fib: Arc<Fib>, workers: usize) -> Result<Self, StartError> {
-        let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
+    /// What so many workers need. The XDP programs are one more reader of the tables.
+    pub fn new(
+        config: &Config,
+        fib: Arc<Fib>,
+        workers: usize,
+        hash_seed: u32,
+    ) -> Result<Self, StartError> {
         let snapshot = Snapshot::new(Vec::new(), config.policy.clone(), hash_seed);
         Ok(Self {
             start: Instant::now(),
             fib,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-            epochs: Arc::new(Epochs::new(workers)),
+            epochs: Arc::new(Epochs::new(workers + 1)),
             policers: Arc::new(Policers::new(police_limits(config), config.ports.len())),
             bell: Arc::new(Bell::new().map_err(system("socketpair", ""))?),
         })

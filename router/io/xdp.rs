@@ -1,7 +1,7 @@
 //! The XDP program of a port: loaded, told what is ours, attached, and detached again.
 //!
 //! The order of a port's life: [`Program::load`], [`Program::attach`] (it passes everything), bind
-//! the sockets, [`Program::set_socket`] each, [`Program::activate`]; at its end [`Program::detach`]
+//! the sockets, [`Program::set_socket`] each, [`Program::tell`] it that it is active; at its end [`Program::detach`]
 //! *before* the sockets are closed, since closing them under load with the program still in place
 //! has crashed drivers (kernel bugzilla 217712). The program hangs on a bpf_link, so when the
 //! process dies, however it does, the kernel detaches it and has its card back.
@@ -10,11 +10,15 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys;
-use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, Object, ObjectBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder};
 use thiserror::Error;
 
+mod shared;
+
 use super::device;
+use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
+pub use shared::{Barrier, Constants, Shared};
 
 /// The compiled bpf/xrouter.bpf.c. An ELF file is read in words, so it must lie on a word.
 #[repr(C, align(8))]
@@ -54,6 +58,60 @@ pub struct Counters {
     pub passed_ether_type: u64,
     /// To the worker that has this queue; to the kernel if none has.
     pub to_worker: u64,
+    /// Out of another port, by the program itself.
+    pub forwarded: u64,
+}
+
+/// What the program itself has sent by one port. Mirrors `struct traffic` in bpf/xrouter.bpf.c.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Traffic {
+    /// Frames.
+    pub frames: u64,
+    /// Their octets as they came in.
+    pub octets_in: u64,
+    /// Their octets as they went out, without the padding behind the packets.
+    pub octets_out: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.octets_in += other.octets_in;
+        self.octets_out += other.octets_out;
+    }
+}
+
+/// What the program has to know of its port. Mirrors `struct port` in bpf/forward.h.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// The port's number.
+    pub port: PortId,
+    /// Its address.
+    pub mac: MacAddress,
+    /// Largest IP packet, in octets.
+    pub mtu: u16,
+    /// `XR_BY_DRIVER` or `XR_BY_STACK` of bpf/shared.h: where the program runs.
+    pub engine: u8,
+    /// The workers have the port's frames; else the kernel has them all.
+    pub active: bool,
+    /// The program forwards plain packets itself.
+    pub fast: bool,
+    /// Whoever is behind the port may leave transport checksums to his card.
+    pub unfinished_checksums: bool,
+}
+
+impl Facts {
+    /// As the program reads them.
+    fn to_octets(self) -> [u8; 16] {
+        let mut octets = [0; 16];
+        let flags = [self.active, self.fast, self.unfinished_checksums];
+        octets[..6].copy_from_slice(&self.mac.octets());
+        octets[6] = flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u8::from(flag));
+        octets[7] = self.port.octet();
+        octets[8..10].copy_from_slice(&self.mtu.to_ne_bytes());
+        octets[10] = self.engine;
+        octets
+    }
 }
 
 /// The program could not be loaded, attached or told something.
@@ -111,37 +169,19 @@ pub struct Program {
     attached: Option<Attached>,
     device: String,
     ifindex: u32,
-    mac: MacAddress,
-    active: bool,
-    program: OwnedFd,
-    xsks: MapHandle,
-    port: MapHandle,
-    groups: MapHandle,
-    counters: MapHandle,
+    facts: Facts,
+    parts: Parts,
 }
 
 impl Program {
-    /// Load the program for a device with this address. It passes everything to the kernel until
-    /// it is told of sockets and activated.
-    pub fn load(ifindex: u32, mac: MacAddress) -> Result<Self, XdpError> {
+    /// Load the program for a device. It passes everything to the kernel until it is told of
+    /// sockets, and that it is active.
+    pub fn load(ifindex: u32, facts: Facts, shared: &Shared) -> Result<Self, XdpError> {
         let device = device::name(ifindex).unwrap_or_else(|_| format!("interface {ifindex}"));
-        let parts =
-            Parts::load().map_err(|cause| XdpError::Load { device: device.clone(), cause })?;
-        let Parts { program, xsks, port, groups, counters } = parts;
-        let this = Self {
-            link: None,
-            attached: None,
-            device,
-            ifindex,
-            mac,
-            active: false,
-            program,
-            xsks,
-            port,
-            groups,
-            counters,
-        };
-        this.write_port()?;
+        let parts = Parts::load(shared)
+            .map_err(|cause| XdpError::Load { device: device.clone(), cause })?;
+        let mut this = Self { link: None, attached: None, device, ifindex, facts, parts };
+        this.tell(facts)?;
         Ok(this)
     }
 
@@ -178,22 +218,25 @@ impl Program {
         self.attached.as_ref()
     }
 
-    /// Let the workers have the port's frames, or let the kernel have them all.
-    pub fn activate(&mut self, active: bool) -> Result<(), XdpError> {
-        self.active = active;
-        self.write_port()
+    /// What the port is from now on.
+    pub fn tell(&mut self, facts: Facts) -> Result<(), XdpError> {
+        self.facts = facts;
+        self.parts
+            .port
+            .update(&[0; 4], &facts.to_octets(), MapFlags::ANY)
+            .map_err(|cause| self.failed("port", cause))
     }
 
-    /// Tell the program the port's address.
-    pub fn set_mac(&mut self, mac: MacAddress) -> Result<(), XdpError> {
-        self.mac = mac;
-        self.write_port()
+    /// What the program was told last.
+    pub fn facts(&self) -> Facts {
+        self.facts
     }
 
     /// Send the frames of `queue` to this AF_XDP socket, until that is closed.
     pub fn set_socket(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), XdpError> {
         let descriptor = socket.as_raw_fd().to_ne_bytes();
-        self.xsks
+        self.parts
+            .xsks
             .update(&queue.to_ne_bytes(), &descriptor, MapFlags::ANY)
             .map_err(|cause| self.failed("xsks", cause))
     }
@@ -201,7 +244,8 @@ impl Program {
     /// Let the workers have the frames for this multicast group too. Joining again changes
     /// nothing. At most 1024 groups.
     pub fn join(&mut self, group: MacAddress) -> Result<(), XdpError> {
-        self.groups
+        self.parts
+            .groups
             .update(&group.octets(), &[1], MapFlags::ANY)
             .map_err(|cause| self.failed("groups", cause))
     }
@@ -209,7 +253,7 @@ impl Program {
     /// Leave this multicast group to the kernel. Leaving a group that was not joined changes
     /// nothing.
     pub fn leave(&mut self, group: MacAddress) -> Result<(), XdpError> {
-        match self.groups.delete(&group.octets()) {
+        match self.parts.groups.delete(&group.octets()) {
             Err(cause) if cause.kind() != libbpf_rs::ErrorKind::NotFound => {
                 Err(self.failed("groups", cause))
             }
@@ -223,30 +267,27 @@ impl Program {
             passed_not_ours: self.counter(0)?,
             passed_ether_type: self.counter(1)?,
             to_worker: self.counter(2)?,
+            forwarded: self.counter(3)?,
         })
+    }
+
+    /// What the program itself has sent by this port since it was loaded.
+    pub fn forwarded_to(&self, port: PortId) -> Result<Traffic, XdpError> {
+        let [frames, octets_in, octets_out] =
+            per_processor(&self.parts.forwarded, port.octet().into())
+                .map_err(|cause| self.failed("forwarded", cause))?;
+        Ok(Traffic { frames, octets_in, octets_out })
     }
 
     /// The program itself, for `BPF_PROG_RUN`.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.program.as_fd()
+        self.parts.program.as_fd()
     }
 
     fn counter(&self, decision: u32) -> Result<u64, XdpError> {
-        let of_processors = self
-            .counters
-            .lookup_percpu(&decision.to_ne_bytes(), MapFlags::ANY)
-            .map_err(|cause| self.failed("counters", cause))?
-            .unwrap_or_default();
-        let number = |octets: &Vec<u8>| octets.first_chunk().map_or(0, |&o| u64::from_ne_bytes(o));
-        Ok(of_processors.iter().map(number).sum())
-    }
-
-    /// `struct port`: eight octets that the kernel stores at once.
-    fn write_port(&self) -> Result<(), XdpError> {
-        let [a, b, c, d, e, f] = self.mac.octets();
-        self.port
-            .update(&[0; 4], &[a, b, c, d, e, f, u8::from(self.active), 0], MapFlags::ANY)
-            .map_err(|cause| self.failed("port", cause))
+        let [count] = per_processor(&self.parts.counters, decision)
+            .map_err(|cause| self.failed("counters", cause))?;
+        Ok(count)
     }
 
     fn failed(&self, map: &'static str, cause: libbpf_rs::Error) -> XdpError {
@@ -262,7 +303,7 @@ impl Program {
     }
 
     fn link(&self, flags: u32) -> Result<OwnedFd, XdpError> {
-        create_link(self.program.as_fd(), self.ifindex, flags).map_err(|cause| {
+        create_link(self.parts.program.as_fd(), self.ifindex, flags).map_err(|cause| {
             let device = self.device.clone();
             match cause.raw_os_error() {
                 Some(libc::EBUSY | libc::EEXIST) => {
@@ -321,34 +362,58 @@ fn create_link(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The number of the program that is attached to the device, 0 if it cannot be known, and the word
-/// by which ip(8) takes it off.
-fn attached_program(ifindex: u32) -> (u32, &'static str) {
+/// What the kernel tells of a device and XDP; all zeros if it does not.
+fn query(ifindex: u32) -> libbpf_sys::bpf_xdp_query_opts {
     let mut found = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
         ..Default::default()
     };
     let ifindex = libc::c_int::try_from(ifindex).unwrap_or_default();
-    // SAFETY: the options are of the size that they say, and alive during the call.
-    let result = unsafe { libbpf_sys::bpf_xdp_query(ifindex, 0, &mut found) };
-    if result == 0 && found.skb_prog_id != 0 {
-        return (found.skb_prog_id, "xdpgeneric");
+    // SAFETY: the options are of the size that they say, and alive during the call. Where it fails
+    // they stay as they are.
+    let _nothing_is_known = unsafe { libbpf_sys::bpf_xdp_query(ifindex, 0, &mut found) };
+    found
+}
+
+/// The number of the program that is attached to the device, 0 if it cannot be known, and the word
+/// by which ip(8) takes it off.
+fn attached_program(ifindex: u32) -> (u32, &'static str) {
+    let found = query(ifindex);
+    if found.skb_prog_id != 0 {
+        (found.skb_prog_id, "xdpgeneric")
+    } else {
+        (found.drv_prog_id, "xdp")
     }
-    (found.drv_prog_id, "xdp")
+}
+
+/// `NETDEV_XDP_ACT_NDO_XMIT` of linux/netdev.h: frames that a program redirects are sent.
+const NDO_XMIT: u64 = 1 << 2;
+
+/// Whether the device sends frames that an XDP program redirects to it; None if the kernel does not
+/// tell (before Linux 6.3), or if the device knows nothing of XDP. It changes while the device is there: a veth does so only while its peer
+/// has an XDP program or GRO.
+pub fn takes_frames(ifindex: u32) -> Option<bool> {
+    let features = query(ifindex).feature_flags;
+    (features != 0).then_some(features & NDO_XMIT != 0)
 }
 
 /// What we keep of a loaded object: descriptors of our own, so that nothing borrows from libbpf.
+#[derive(Debug)]
 struct Parts {
     program: OwnedFd,
     xsks: MapHandle,
     port: MapHandle,
     groups: MapHandle,
     counters: MapHandle,
+    forwarded: MapHandle,
 }
 
 impl Parts {
-    fn load() -> libbpf_rs::Result<Self> {
-        let object = ObjectBuilder::default().name("xrouter")?.open_memory(&OBJECT.0)?.load()?;
+    fn load(shared: &Shared) -> libbpf_rs::Result<Self> {
+        let mut builder = ObjectBuilder::default();
+        let mut object = builder.name("xrouter")?.open_memory(&OBJECT.0)?;
+        shared.lend(&mut object)?;
+        let object = object.load()?;
         let program =
             object.progs().find(|p| p.name() == "xrouter").ok_or_else(|| missing("xrouter"))?;
         Ok(Self {
@@ -357,8 +422,20 @@ impl Parts {
             port: map(&object, "port")?,
             groups: map(&object, "groups")?,
             counters: map(&object, "counters")?,
+            forwarded: map(&object, "forwarded")?,
         })
     }
+}
+
+/// The sums over all processors of the numbers that a per-CPU array holds at `key`.
+fn per_processor<const N: usize>(map: &MapHandle, key: u32) -> libbpf_rs::Result<[u64; N]> {
+    let of_processors = map.lookup_percpu(&key.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+    let mut sums = [0; N];
+    for octets in &of_processors {
+        let (words, _) = octets.as_chunks();
+        sums.iter_mut().zip(words).for_each(|(sum, &word)| *sum += u64::from_ne_bytes(word));
+    }
+    Ok(sums)
 }
 
 fn map(object: &Object, name: &str) -> libbpf_rs::Result<MapHandle> {
@@ -368,63 +445,6 @@ fn map(object: &Object, name: &str) -> libbpf_rs::Result<MapHandle> {
 
 fn missing(name: &str) -> libbpf_rs::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("no {name} in the object file")).into()
-}
-
-/// How many octets each of the shared tables has.
-#[derive(Clone, Copy, Debug)]
-pub struct SharedOctets {
-    /// The IPv4 FIB.
-    pub fib4: u32,
-    /// The IPv6 FIB.
-    pub fib6: u32,
-    /// Next-hop numbers to adjacency slots.
-    pub next_hops: u32,
-    /// The adjacencies.
-    pub adjacencies: u32,
-    /// The ECMP groups.
-    pub ecmp: u32,
-}
-
-/// The tables that control writes and that workers and XDP programs read: of each a BPF array with
-/// one element, which can be mapped into this process (`BPF_F_MMAPABLE`).
-#[derive(Debug)]
-pub struct SharedMaps {
-    /// The IPv4 FIB.
-    pub fib4: OwnedFd,
-    /// The IPv6 FIB.
-    pub fib6: OwnedFd,
-    /// Next-hop numbers to adjacency slots.
-    pub next_hops: OwnedFd,
-    /// The adjacencies.
-    pub adjacencies: OwnedFd,
-    /// The ECMP groups.
-    pub ecmp: OwnedFd,
-}
-
-impl SharedMaps {
-    /// Make the tables, all zeros. Needs CAP_BPF; memory that is short is the error.
-    pub fn create(octets: &SharedOctets) -> io::Result<Self> {
-        Ok(Self {
-            fib4: shared_map("fib4", octets.fib4)?,
-            fib6: shared_map("fib6", octets.fib6)?,
-            next_hops: shared_map("next_hops", octets.next_hops)?,
-            adjacencies: shared_map("adjacencies", octets.adjacencies)?,
-            ecmp: shared_map("ecmp", octets.ecmp)?,
-        })
-    }
-}
-
-fn shared_map(name: &str, octets: u32) -> io::Result<OwnedFd> {
-    let options = libbpf_sys::bpf_map_create_opts {
-        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
-        map_flags: libbpf_sys::BPF_F_MMAPABLE,
-        ..Default::default()
-    };
-    let map =
-        MapHandle::create(MapType::Array, Some(name), 4, octets, 1, &options).map_err(|cause| {
-            io::Error::other(format!("shared table {name}: {octets} octets: {cause:#}"))
-        })?;
-    map.as_fd().try_clone_to_owned()
 }
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ impl AdjacencyKind {
     }
 }
 
+/// In [`Adjacency::engines`]: XDP programs in a driver may send by it.
+pub const BY_DRIVER: u8 = 1;
+/// In [`Adjacency::engines`]: XDP programs in generic mode may send by it.
+pub const BY_STACK: u8 = 2;
+
 /// One adjacency. In shared memory it has this very form (`struct xr_adjacency`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
@@ -55,7 +60,10 @@ pub struct Adjacency {
     pub ifindex: u32,
     /// What the Ethernet header begins with: destination, then source.
     pub rewrite: [u8; 12],
-    reserved: [u8; 12],
+    /// Which XDP programs may send by it themselves: [`BY_DRIVER`], [`BY_STACK`]. Workers always
+    /// may.
+    engines: u8,
+    reserved: [u8; 11],
 }
 
 const _: () = assert!(size_of::<Adjacency>() == ADJACENCY_WORDS * size_of::<u64>());
@@ -63,8 +71,8 @@ const _: () = assert!(size_of::<Adjacency>() == ADJACENCY_WORDS * size_of::<u64>
 impl Adjacency {
     /// One that needs no port: receive, blackhole, unreachable, prohibit.
     pub fn plain(kind: AdjacencyKind) -> Self {
-        let (rewrite, reserved) = ([0; 12], [0; 12]);
-        Self { kind: kind as u8, port: 0, mtu: 0, ifindex: 0, rewrite, reserved }
+        let (rewrite, reserved) = ([0; 12], [0; 11]);
+        Self { kind: kind as u8, port: 0, mtu: 0, ifindex: 0, rewrite, engines: 0, reserved }
     }
 
     /// A way out whose neighbour is not known: glean or incomplete. `mtu` in octets of IP.
@@ -86,6 +94,11 @@ impl Adjacency {
         adjacency
     }
 
+    /// The same, and these XDP programs may send by it.
+    pub fn with_engines(self, engines: u8) -> Self {
+        Self { engines, ..self }
+    }
+
     /// What this adjacency is for.
     #[inline]
     pub fn kind(&self) -> AdjacencyKind {
@@ -100,6 +113,7 @@ impl Adjacency {
         octets[2..4].copy_from_slice(&self.mtu.to_ne_bytes());
         octets[4..8].copy_from_slice(&self.ifindex.to_ne_bytes());
         octets[8..20].copy_from_slice(&self.rewrite);
+        octets[20] = self.engines;
         let (words, _) = octets.as_chunks();
         [
             u64::from_ne_bytes(words[0]),
@@ -115,14 +129,16 @@ impl Adjacency {
         let [kind, port, m0, m1, i0, i1, i2, i3] = words[0].to_ne_bytes();
         let mut rewrite = [0; 12];
         rewrite[..8].copy_from_slice(&words[1].to_ne_bytes());
-        rewrite[8..].copy_from_slice(&words[2].to_ne_bytes()[..4]);
+        let [r0, r1, r2, r3, engines, ..] = words[2].to_ne_bytes();
+        rewrite[8..].copy_from_slice(&[r0, r1, r2, r3]);
         Self {
             kind,
             port,
             mtu: u16::from_ne_bytes([m0, m1]),
             ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
             rewrite,
-            reserved: [0; 12],
+            engines,
+            reserved: [0; 11],
         }
     }
 }
@@ -134,7 +150,8 @@ mod tests {
     #[test]
     fn words_and_back() {
         let port = PortId::new(5).unwrap();
-        let there = Adjacency::forward(port, 0x0102_0304, 1500, [0xa5; 6], [0x5a; 6]);
+        let there = Adjacency::forward(port, 0x0102_0304, 1500, [0xa5; 6], [0x5a; 6])
+            .with_engines(BY_DRIVER | BY_STACK);
         let [a, b, c, reserved] = there.to_words();
         assert_eq!((Adjacency::from_words([a, b, c]), reserved), (there, 0));
         assert_eq!(there.kind(), AdjacencyKind::Forward);

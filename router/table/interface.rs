@@ -146,6 +146,13 @@ impl Snapshot {
         self.interface(port)?.source4(peer).or_else(any)
     }
 
+    /// The addresses that no packet in transit comes from: the router's own, and the broadcast
+    /// addresses of its subnets.
+    pub fn never_sources(&self) -> impl Iterator<Item = IpAddr> {
+        let v4 = self.own4.iter().chain(&self.broadcasts).copied().map(IpAddr::V4);
+        v4.chain(self.own6.iter().copied().map(IpAddr::V6))
+    }
+
     /// Whether `address` is one of this router's.
     #[inline]
     pub fn is_own4(&self, address: Ipv4Addr) -> bool {

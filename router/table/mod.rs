@@ -1,7 +1,7 @@
 //! What a packet's way is looked up in: address -> [`NextHopId`] -> [`Adjacency`], and what a
 //! worker knows of its interfaces.
 //!
-//! The FIB lies in shared memory, in five flat arrays of atomics. Control writes it in place
+//! The FIB lies in shared memory, in flat arrays of atomics. Control writes it in place
 //! ([`FibWriter`]); workers read it without locks ([`Fib`]), and an XDP program can read it too
 //! (`bpf/shared.h`). The order of the stores is the whole proof: new before old on the way in,
 //! from the top on the way out, and nothing is used again before its readers have passed
@@ -16,17 +16,20 @@ mod group;
 pub mod interface;
 pub mod meter;
 pub mod next_hop;
+pub mod own;
 pub mod police;
 pub mod policy;
 pub mod publish;
 #[allow(unsafe_code, reason = "the one place for it: see there")]
 mod shared;
+pub mod used;
 
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 pub use adjacency::{Adjacency, AdjacencyKind};
@@ -70,20 +73,26 @@ impl Default for Budget {
     }
 }
 
-/// Octets of each of the shared arrays.
+/// Entries of the shared arrays, in the terms of `bpf/shared.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Layout {
-    /// The IPv4 FIB.
-    pub fib4: u32,
-    /// The IPv6 FIB.
-    pub fib6: u32,
-    /// Next-hop numbers to slots.
-    pub next_hops: u32,
-    /// The adjacencies.
+pub struct Bounds {
+    /// Of `fib4`.
+    pub fib4_entries: u32,
+    /// Of `fib6`, before its skips.
+    pub fib6_entries: u32,
+    /// Skips of `fib6`.
+    pub fib6_skips: u32,
+    /// Slots of `adjacencies`.
     pub adjacencies: u32,
-    /// The ECMP groups.
-    pub ecmp: u32,
+    /// Slots of `ecmp`.
+    pub ecmp_groups: u32,
 }
+
+/// The arrays that the FIB lies in.
+pub const ARRAYS: usize = 7;
+
+/// Name and octets of each of the shared arrays. The names are those of `bpf/shared.h`.
+pub type Layout = [(&'static str, u32); ARRAYS];
 
 impl Budget {
     /// How large the shared arrays are for this budget.
@@ -91,12 +100,27 @@ impl Budget {
         let budget = self.bounded();
         // The bounds keep every array below 4 GiB, which is what a BPF map can be.
         let octets = |octets| u32::try_from(octets).unwrap_or(u32::MAX);
-        Layout {
-            fib4: octets(fib4::octets(budget.groups4)),
-            fib6: octets(fib6::octets(budget.nodes6, budget.skips6)),
-            next_hops: octets(next_hop::NEXT_HOPS_OCTETS),
-            adjacencies: octets(next_hop::adjacencies_octets(&budget)),
-            ecmp: octets(next_hop::ecmp_octets(&budget)),
+        [
+            ("fib4", octets(fib4::octets(budget.groups4))),
+            ("fib6", octets(fib6::octets(budget.nodes6, budget.skips6))),
+            ("next_hops", octets(next_hop::NEXT_HOPS_OCTETS)),
+            ("adjacencies", octets(next_hop::adjacencies_octets(&budget))),
+            ("ecmp", octets(next_hop::ecmp_octets(&budget))),
+            ("used", octets(used::OCTETS)),
+            ("own", octets(own::OCTETS)),
+        ]
+    }
+
+    /// How many entries the arrays have, for a program whose every index is checked against them.
+    pub fn bounds(&self) -> Bounds {
+        let budget = self.bounded();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Bounds {
+            fib4_entries: count(fib4::octets(budget.groups4) / size_of::<u16>()),
+            fib6_entries: count(fib6::skips_offset(budget.nodes6) / size_of::<u32>()),
+            fib6_skips: budget.skips6,
+            adjacencies: count(next_hop::adjacencies_octets(&budget) / size_of::<Adjacency>()),
+            ecmp_groups: count(next_hop::ecmp_octets(&budget) / next_hop::GROUP_OCTETS),
         }
     }
 
@@ -112,49 +136,27 @@ impl Budget {
     }
 }
 
-/// The BPF array maps that the FIB is to lie in: each with one element of [`Layout`]'s size,
-/// zeroed, and mmapable.
-#[derive(Debug)]
-pub struct Maps {
-    /// The IPv4 FIB.
-    pub fib4: OwnedFd,
-    /// The IPv6 FIB.
-    pub fib6: OwnedFd,
-    /// Next-hop numbers to slots.
-    pub next_hops: OwnedFd,
-    /// The adjacencies.
-    pub adjacencies: OwnedFd,
-    /// The ECMP groups.
-    pub ecmp: OwnedFd,
-}
-
 /// Where the FIB lies.
 #[derive(Debug)]
 pub enum Memory {
     /// In memory of this process, which appears as it is used.
     Anonymous,
-    /// In maps that XDP programs have too.
-    Maps(Maps),
+    /// In BPF array maps that XDP programs have too: in the order of [`Layout`], each with one
+    /// element of the octets that it says, zeroed, and mmapable.
+    Maps([OwnedFd; ARRAYS]),
 }
 
 impl Memory {
     /// The arrays, in the order of [`Layout`].
-    fn regions(self, layout: &Layout) -> io::Result<[Region; 5]> {
-        let Layout { fib4, fib6, next_hops, adjacencies, ecmp } = *layout;
-        let own = |octets: u32| Region::anonymous(octets as usize);
-        let map = |fd: OwnedFd, octets: u32| Region::map(fd.as_fd(), octets as usize);
-        Ok(match self {
-            Self::Anonymous => {
-                [own(fib4)?, own(fib6)?, own(next_hops)?, own(adjacencies)?, own(ecmp)?]
-            }
-            Self::Maps(maps) => [
-                map(maps.fib4, fib4)?,
-                map(maps.fib6, fib6)?,
-                map(maps.next_hops, next_hops)?,
-                map(maps.adjacencies, adjacencies)?,
-                map(maps.ecmp, ecmp)?,
-            ],
-        })
+    fn regions(&self, layout: &Layout) -> io::Result<[Region; ARRAYS]> {
+        let mut regions = ArrayVec::new();
+        for (number, &(_, octets)) in layout.iter().enumerate() {
+            regions.push(match self {
+                Self::Anonymous => Region::anonymous(octets as usize)?,
+                Self::Maps(maps) => Region::map(maps[number].as_fd(), octets as usize)?,
+            });
+        }
+        regions.into_inner().map_err(|_| io::Error::other("not all arrays"))
     }
 }
 
@@ -168,9 +170,10 @@ pub struct Fib {
     /// Next hops to adjacencies.
     pub next_hops: next_hop::NextHops,
     /// The next hops that packets are sent to.
-    pub used: next_hop::Used,
+    pub used: used::Used,
     /// Next hops to the addresses of their neighbours.
     pub gateways: gateway::Gateways,
+    own: own::OwnFilter,
 }
 
 /// The FIB as control sees it. There is one; what it changes, workers see at once.
@@ -200,13 +203,14 @@ impl FibWriter {
     /// What mmap(2) says: no memory, or maps that are not as [`Budget::layout`] wants them.
     pub fn new(budget: Budget, memory: Memory) -> io::Result<(Arc<Fib>, Self)> {
         let budget = budget.bounded();
-        let [v4, v6, hops, adjacencies, ecmp] = memory.regions(&budget.layout())?;
+        let [v4, v6, hops, adjacencies, ecmp, used, own] = memory.regions(&budget.layout())?;
         let fib = Arc::new(Fib {
             v4: fib4::Fib4::new(v4, budget.groups4),
             v6: fib6::Fib6::new(v6, budget.nodes6, budget.skips6),
             next_hops: next_hop::NextHops::new(hops, adjacencies, ecmp, &budget),
-            used: next_hop::Used::default(),
+            used: used::Used::new(used),
             gateways: gateway::Gateways::default(),
+            own: own::OwnFilter::new(own),
         });
         let writer = Self {
             fib: fib.clone(),
@@ -309,6 +313,12 @@ impl FibWriter {
     /// Whether packets were sent to this next hop since the last call.
     pub fn take_used(&self, id: NextHopId) -> bool {
         self.fib.used.take(id)
+    }
+
+    /// Packets in transit come from none of these: the router's own addresses, and the broadcast
+    /// addresses of its subnets.
+    pub fn set_own(&self, addresses: impl Iterator<Item = IpAddr>) {
+        self.fib.own.set(addresses);
     }
 
     /// Make what was freed available again once all readers have passed. It takes two calls with

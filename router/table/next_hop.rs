@@ -14,7 +14,7 @@ use super::publish::{Grace, Limbo, Slots};
 use super::shared::Region;
 use super::{Budget, TableFull};
 use crate::id::{NEXT_HOP_ID_MAX, NextHopId};
-use crate::sync::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// In a word of `next_hops`: the rest is the slot of a group, not of an adjacency.
 pub const IS_GROUP: u32 = 0x8000_0000;
@@ -42,10 +42,13 @@ pub(super) fn adjacencies_octets(budget: &Budget) -> usize {
     size_of::<Adjacency>() * adjacency_slots(budget) as usize
 }
 
+/// Octets of a group.
+pub(super) const GROUP_OCTETS: usize = size_of::<AtomicU16>() * BUCKETS;
+
 /// Octets of the array of groups.
 pub(super) fn ecmp_octets(budget: &Budget) -> usize {
     // An array map cannot be empty.
-    size_of::<AtomicU16>() * BUCKETS * group_slots(budget).max(1) as usize
+    GROUP_OCTETS * group_slots(budget).max(1) as usize
 }
 
 /// The readers' side.
@@ -139,34 +142,6 @@ impl NextHops {
 
     fn group(&self, slot: u32) -> &[AtomicU16] {
         &self.ecmp_buckets()[BUCKETS * slot as usize..][..BUCKETS]
-    }
-}
-
-/// Which next hops packets were sent to, since control asked last. Written by the workers, and
-/// cleared by control.
-#[derive(Debug)]
-pub struct Used(Box<[AtomicBool]>);
-
-impl Default for Used {
-    fn default() -> Self {
-        Self(std::iter::repeat_with(AtomicBool::default).take(NUMBERS).collect())
-    }
-}
-
-impl Used {
-    /// A packet went to this next hop. Stores only if that is news: the line stays shared.
-    #[inline]
-    pub fn mark(&self, id: NextHopId) {
-        let used = &self.0[usize::from(id.get())];
-        if !used.load(Ordering::Relaxed) {
-            used.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether a packet went to it since the last call.
-    pub fn take(&self, id: NextHopId) -> bool {
-        let used = &self.0[usize::from(id.get())];
-        used.load(Ordering::Relaxed) && used.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -421,13 +396,5 @@ mod tests {
             let leads = |way: &Adjacency| way.kind() != AdjacencyKind::Blackhole;
             assert!(!shared.any(NextHopId::new(3).unwrap(), leads));
         }
-    }
-
-    #[test]
-    fn use_is_reported_once() {
-        let (used, id) = (Used::default(), NextHopId::new(NEXT_HOP_ID_MAX).unwrap());
-        used.mark(id);
-        used.mark(id);
-        assert_eq!([used.take(id), used.take(id)], [true, false]);
     }
 }

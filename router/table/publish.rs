@@ -13,9 +13,8 @@
 //! there is a full fence on both sides ([`Epochs::online`], [`Epochs::oldest`]): either the
 //! writer sees the reader, or the reader sees the unlinking.
 //!
-//! The XDP program is no reader of this kind: it runs inside an RCU read section and has no
-//! epoch. On the day it reads the tables, [`Epochs::oldest`] is the place that has to know of
-//! its grace period too (`membarrier`, or an update of an array of maps, which waits for one).
+//! The XDP programs, which run inside RCU read sections and know of no epochs, are one more reader:
+//! somebody who can wait for them passes in their name ([`Epochs::pass_after`]).
 //!
 //! `tests/loom/` tries every order of a writer's and its readers' steps.
 #![forbid(unsafe_code)]
@@ -26,8 +25,8 @@ use crossbeam::utils::CachePadded;
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// Most readers that there can be.
-pub const READERS_MAX: usize = 64;
+/// Most readers that there can be: 64 workers, and the XDP programs together.
+pub const READERS_MAX: usize = 65;
 
 /// The copy of a reader that sleeps: newer than any epoch.
 const OFFLINE: u64 = u64::MAX;
@@ -62,6 +61,19 @@ impl Epochs {
     pub fn pass(&self, reader: usize) {
         let now = self.current.load(Ordering::Acquire);
         self.readers[reader].store(now, Ordering::Release);
+    }
+
+    /// The reader passes, as far as it is now, once `wait` has returned: for those who do not pass
+    /// themselves but can be waited for.
+    pub fn pass_after<E>(
+        &self,
+        reader: usize,
+        wait: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let now = self.current.load(Ordering::Acquire);
+        wait()?;
+        self.readers[reader].store(now, Ordering::Release);
+        Ok(())
     }
 
     /// The reader will not look at a table before it has said [`Epochs::online`].
@@ -214,6 +226,20 @@ mod tests {
         assert!(epochs.passed(stamp));
         epochs.online(63);
         assert!(epochs.passed(stamp), "who comes back sees the present");
+    }
+
+    #[test]
+    fn who_is_waited_for_passes_as_far_as_it_was_before() {
+        let epochs = Epochs::new(1);
+        epochs.online(0);
+        let before = epochs.advance();
+        let mut meanwhile = None;
+        let outcome = epochs.pass_after(0, || {
+            meanwhile = Some(epochs.advance());
+            Ok::<_, ()>(())
+        });
+        assert!(outcome.is_ok() && epochs.passed(before) && !epochs.passed(meanwhile.unwrap()));
+        assert!(epochs.pass_after(0, || Err(())).is_err() && !epochs.passed(meanwhile.unwrap()));
     }
 
     #[test]

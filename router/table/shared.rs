@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 /// Zeroed memory that control writes and everybody reads, through atomics only. It stays where it
 /// is until it is dropped.
@@ -29,6 +29,8 @@ unsafe impl Sync for Region {}
 /// # Safety
 /// The type must be an integer atomic: valid for all bits, changed only by atomic stores.
 pub unsafe trait Word: Sync {}
+// SAFETY: an integer atomic.
+unsafe impl Word for AtomicU8 {}
 // SAFETY: an integer atomic.
 unsafe impl Word for AtomicU16 {}
 // SAFETY: an integer atomic.

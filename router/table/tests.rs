@@ -122,10 +122,11 @@ fn the_budget_is_what_the_entries_can_name() {
     let greedy =
         Budget { groups4: all, nodes6: all, skips6: all, next_hops: u16::MAX, ecmp_groups: 0 };
     let layout = greedy.layout();
-    assert_eq!(layout.fib4, 2 * ((1 << 24) + 256 * 32_767));
-    assert_eq!(layout.adjacencies, 32 * (2 * 32_767 + 1));
-    assert_eq!(layout.fib6, 4 * (65_536 + 256 * fib6::NODES_MAX) + 32 * fib6::SKIPS_MAX);
-    assert!(layout.ecmp > 0);
+    let octets = |name| layout.iter().find(|(n, _)| *n == name).unwrap().1;
+    assert_eq!(octets("fib4"), 2 * ((1 << 24) + 256 * 32_767));
+    assert_eq!(octets("adjacencies"), 32 * (2 * 32_767 + 1));
+    assert_eq!(octets("fib6"), 4 * (65_536 + 256 * fib6::NODES_MAX) + 32 * fib6::SKIPS_MAX);
+    assert!(octets("ecmp") > 0);
 }
 
 /// `bpf/shared.h` says the same as we do.
@@ -139,7 +140,7 @@ fn the_c_header_agrees() {
             (defined == name).then_some(value)
         });
         let value = line.unwrap_or_else(|| panic!("no {name}"));
-        let value = value.split("/*").next().unwrap().trim().trim_end_matches('U');
+        let value = value.split("/*").next().unwrap().trim().trim_end_matches(['U', 'L']);
         let hex = value.strip_prefix("0x").map(|digits| u64::from_str_radix(digits, 16));
         hex.unwrap_or_else(|| value.parse()).unwrap()
     };
@@ -167,6 +168,11 @@ fn the_c_header_agrees() {
         ("XR_UNREACHABLE", AdjacencyKind::Unreachable as u64),
         ("XR_PROHIBIT", AdjacencyKind::Prohibit as u64),
         ("XR_INCOMPLETE", AdjacencyKind::Incomplete as u64),
+        ("XR_BY_DRIVER", adjacency::BY_DRIVER.into()),
+        ("XR_BY_STACK", adjacency::BY_STACK.into()),
+        ("XR_OWN_WORDS", own::WORDS as u64),
+        ("XR_OWN_FOLD", own::FOLD),
+        ("XR_OWN_SPREAD", own::SPREAD),
     ];
     for &(name, ours) in ours {
         assert_eq!(constant(name), ours, "{name}");

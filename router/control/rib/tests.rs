@@ -29,7 +29,8 @@ impl Lab {
     fn new() -> Self {
         let budget = Budget { next_hops: 10, ecmp_groups: 1, groups4: 1, ..Budget::default() };
         let (_, mut fib) = FibWriter::new(budget, Memory::Anonymous).unwrap();
-        let egress = Egress { ifindex: 1, mac: MacAddress([2, 0, 0, 0, 0, 1]), mtu: 1500 };
+        let egress =
+            Egress { ifindex: 1, mac: MacAddress([2, 0, 0, 0, 0, 1]), mtu: 1500, engines: 0 };
         let hops = Hops::new(vec![egress], &mut fib).unwrap();
         Self { rib: Rib::default(), hops, fib }
     }

@@ -8,11 +8,43 @@ const NOT_OURS: [u64; 3] = [1, 0, 0];
 const ETHER_TYPE: [u64; 3] = [0, 1, 0];
 const TO_WORKER: [u64; 3] = [0, 0, 1];
 
+const CONSTANTS: Constants = Constants {
+    fib4_entries: 1 << 24,
+    fib6_entries: 1 << 16,
+    fib6_skips: 1,
+    adjacencies: 2,
+    ecmp_groups: 1,
+    hash_seed: 0,
+};
+
+/// As large as the constants say.
+const TABLES: [(&str, u32); 7] = [
+    ("fib4", 1 << 25),
+    ("fib6", (1 << 18) + 32),
+    ("next_hops", 1 << 17),
+    ("adjacencies", 64),
+    ("ecmp", 256),
+    ("used", 1 << 15),
+    ("own", 1 << 13),
+];
+
+fn facts(mac: [u8; 6]) -> Facts {
+    Facts {
+        port: PortId::new(0).unwrap(),
+        mac: MacAddress(mac),
+        mtu: 1500,
+        engine: 1,
+        active: true,
+        fast: true,
+        unfinished_checksums: true,
+    }
+}
+
 /// A program on no device, told who it is.
 fn program() -> Program {
-    let mut program = Program::load(0, MacAddress(OURS)).unwrap();
+    let shared = Shared::create(&TABLES, CONSTANTS).unwrap();
+    let mut program = Program::load(0, facts(OURS), &shared).unwrap();
     program.join(MacAddress(GROUP)).unwrap();
-    program.activate(true).unwrap();
     program
 }
 
@@ -52,7 +84,7 @@ fn only_what_is_sent_to_us_goes_to_the_worker() {
     assert_eq!(run(&program, MacAddress::BROADCAST.octets(), 0x0806), TO_WORKER);
     assert_eq!(run(&program, GROUP, 0x86dd), TO_WORKER);
     assert_eq!(run(&program, [0x33, 0x33, 0, 0, 0, 2], 0x86dd), NOT_OURS);
-    program.set_mac(MacAddress(OTHER)).unwrap();
+    program.tell(facts(OTHER)).unwrap();
     assert_eq!(run(&program, OURS, 0x0800), NOT_OURS);
     assert_eq!(run(&program, OTHER, 0x0800), TO_WORKER);
 }
@@ -76,7 +108,7 @@ fn groups_are_left_and_activation_is_taken_back() {
         program.leave(MacAddress(GROUP)).unwrap();
         assert_eq!(run(&program, GROUP, 0x86dd), NOT_OURS);
     }
-    program.activate(false).unwrap();
+    program.tell(Facts { active: false, ..facts(OURS) }).unwrap();
     assert_eq!(run(&program, OURS, 0x0800), NOT_OURS);
     assert_eq!(run(&program, MacAddress::BROADCAST.octets(), 0x0806), NOT_OURS);
 }
@@ -91,22 +123,26 @@ fn what_the_kernel_answers_has_a_mend_by_driver() {
 
 #[test]
 fn the_shared_tables_can_be_mapped() {
-    let octets =
-        SharedOctets { fib4: 1 << 20, fib6: 4096, next_hops: 8, adjacencies: 64, ecmp: 100 };
-    let maps = SharedMaps::create(&octets).unwrap();
+    let shared = Shared::create(&TABLES, CONSTANTS).unwrap();
+    let table = shared.tables().unwrap().remove(0);
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
     let base = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
-            octets.fib4 as usize,
+            TABLES[0].1 as usize,
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_SHARED,
-            maps.fib4.as_raw_fd(),
+            table.as_raw_fd(),
             0,
         )
     };
     assert_ne!(base, libc::MAP_FAILED, "{}", io::Error::last_os_error());
     // SAFETY: mapped above, and nothing points into it.
-    unsafe { libc::munmap(base, octets.fib4 as usize) };
-    assert!(SharedMaps::create(&SharedOctets { ecmp: 0, ..octets }).is_err());
+    unsafe { libc::munmap(base, TABLES[0].1 as usize) };
+    assert!(Shared::create(&[("ecmp", 0)], CONSTANTS).is_err());
+}
+
+#[test]
+fn of_what_knows_nothing_of_xdp_nothing_is_known() {
+    assert_eq!(takes_frames(1), None);
 }
