@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | `KEEP=1` | a failed test leaves its topology standing and says how to enter it |
 //! | `ROUTER=kernel` | the kernel forwards instead of xrouter: the oracle, and the harness's own test |
+//! | `ENGINE=xdp` | plain packets are forwarded by the XDP program where it can, not by the worker |
 //! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute |
 //! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes |
 //! | `FIGURES=file` | figures that the bar for reliability asks for are added to this file |
@@ -100,6 +101,11 @@ pub fn soak() -> u32 {
 /// Whether the kernel plays the router: tests of what only xrouter has then return at once.
 pub fn kernel_is_router() -> bool {
     std::env::var("ROUTER").is_ok_and(|router| router == "kernel")
+}
+
+/// Who forwards plain packets, as router.toml says it, where a test does not say it itself.
+pub fn fastpath() -> &'static str {
+    if std::env::var("ENGINE").is_ok_and(|engine| engine == "xdp") { "auto" } else { "off" }
 }
 
 /// Whether an environment variable is set to something but 0.

@@ -11,7 +11,7 @@ use super::command::{Namespace, Outcome, Running};
 use super::kernel;
 use super::topology::{DMZ_DEVICE, LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip, sysctl};
 use super::usage::Usage;
-use super::{eventually, holds_within, is_set, kernel_is_router, seconds};
+use super::{eventually, fastpath, holds_within, is_set, kernel_is_router, seconds};
 
 /// The router's program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_xrouter");
@@ -52,8 +52,11 @@ impl Config {
     /// A whole router.toml; its API is put where the test finds it.
     pub fn of(mut config: toml::Table, directory: &Path) -> Self {
         config.remove("api");
+        let router = config.remove("router").unwrap_or(toml::Table::new().into());
+        let keys = router.as_table().expect("[router] is a table").iter();
+        let router = keys.map(|(key, value)| format!("{key} = {value}")).collect();
         let rest = toml::to_string(&config).expect("a table becomes TOML");
-        Self { socket: directory.join("api.sock"), router: Vec::new(), rest }
+        Self { socket: directory.join("api.sock"), router, rest }
     }
 
     /// The API's socket, by a name of its own in the test's directory.
@@ -97,11 +100,12 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.router.is_empty() {
-            writeln!(f, "[router]\n{}\n", self.router.join("\n"))?;
+        writeln!(f, "[router]\n{}", self.router.join("\n"))?;
+        if !self.router.iter().any(|line| line.starts_with("fastpath")) {
+            writeln!(f, "fastpath = \"{}\"", fastpath())?;
         }
         let socket = self.socket.display();
-        write!(f, "[api]\nsocket = \"{socket}\"\nlisten = []\n\n{}", self.rest)
+        write!(f, "\n[api]\nsocket = \"{socket}\"\nlisten = []\n\n{}", self.rest)
     }
 }
 
