@@ -298,6 +298,14 @@ static __always_inline void decrement_ttl(struct iphdr *ip)
 	ip->check = check == 0xffff ? 0 : check;
 }
 
+/* No group sends, nor does nobody, and our own MAC is a loop's or a forger's. */
+static __always_inline int can_send(const struct mac *source, const struct port *port)
+{
+	__u64 mac = number(source);
+
+	return mac && mac != number(&port->mac) && !(source->octets[0] & 1);
+}
+
 /*
  * Forward a frame that is for us: then 1, the frame is as it leaves (but for its padding) and
  * `way` says where. Else 0, and the frame is as it came.
@@ -312,10 +320,8 @@ static __always_inline int forward(void *data, void *data_end, const struct port
 
 	if ((void *)(eth + 1) > data_end)
 		return 0;
-	/* A group's frame is no unicast packet's; no group sends; our own MAC is a loop's. */
 	if (number((const struct mac *)eth->h_dest) != number(&port->mac) ||
-	    eth->h_source[0] & 1 ||
-	    number((const struct mac *)eth->h_source) == number(&port->mac))
+	    !can_send((const struct mac *)eth->h_source, port))
 		return 0;
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		if (!parse4(ip, data_end, port->flags, &packet))
