@@ -157,8 +157,10 @@ fn is_about_neighbours(line: &str) -> bool {
 fn networks() -> Networks {
     let net = Topology::lan_wan();
     let twin = net.twin();
+    // The kernel has been told to spare nothing, either.
     let errors = "icmp_errors_per_s = 1000000\nicmp_errors_burst = 1000000";
-    let config = net.config().router(errors);
+    let config =
+        net.config().router("ring = 4096").router(errors).and("[police]\nicmp_per_s = 1000000");
     let xrouter = Router::start(&net, &config);
     let kernel = Router::kernel(&twin, &config);
     Networks { kernel: Network::new(twin, kernel), xrouter: Network::new(net, xrouter) }
