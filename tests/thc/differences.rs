@@ -1,6 +1,9 @@
 //! What the tools may find out of the kernel and not of xrouter, or the other way, and why:
 //! nothing else may differ. Names are those of the oracle's list (`tests/oracle/differences.rs`).
 
+use super::probes;
+use super::takeovers::TAKEOVERS;
+
 /// A difference that is meant: lines of a tool that only one of the routers causes.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Difference {
@@ -41,3 +44,11 @@ pub const DIFFERENCES: &[Difference] = &[
         only_xrouter: &["traffic flows"],
     },
 ];
+
+#[test]
+fn every_line_of_the_list_is_asked() {
+    let asked = probes::lines();
+    for Difference { line, .. } in DIFFERENCES {
+        assert!(TAKEOVERS.contains(line) || asked.iter().any(|it| it == line), "{line}");
+    }
+}

@@ -73,6 +73,11 @@ impl Probe {
     }
 }
 
+/// What all tools are asked.
+pub fn lines() -> Vec<String> {
+    PROBES.iter().flat_map(Probe::lines).collect()
+}
+
 /// Two networks alike, with the crowd in both.
 struct Networks {
     kernel: Network,
@@ -169,8 +174,7 @@ fn networks() -> Networks {
 #[test]
 fn tools_find_out_the_same_as_of_the_kernel() {
     let networks = networks();
-    let lines = PROBES.iter().flat_map(Probe::lines).collect();
-    let pairs = ask(lines, |lines| networks.ask(lines));
+    let pairs = ask(lines(), |lines| networks.ask(lines));
     let (tests, lines, packets) = (pairs.len(), Pair::said(&pairs), Pair::passed(&pairs));
     assert!(lines > 500 && packets > 500, "too little was compared: {lines}, {packets}");
     judge("thc probes", &pairs, &format!("{tests} tests, {lines} lines, {packets} packets"));

@@ -15,7 +15,7 @@ const STOPS: &str = "traffic stops";
 
 /// Attacks on the traffic of a victim. The router knows whom the line names as `VICTIM` before the
 /// attack begins; where it names none, the router has to ask for the victim while it goes on.
-const TAKEOVERS: [&str; 13] = [
+pub const TAKEOVERS: [&str; 13] = [
     // RFC 4861 8.2, 6.2.7: a router believes no redirect and takes no routes from advertisements.
     "redir6 IF ROUTER VICTIM 2001:db8:1::1 2001:db8:1::1:1",
     "kill_router6 IF ROUTER",
