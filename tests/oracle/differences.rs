@@ -8,7 +8,6 @@ use xrouter::packet::{icmpv6, ipv6, protocol};
 use super::facts::*;
 use super::options::*;
 use super::pair::Frame;
-use super::sporadic::blot_hops6;
 
 /// What is made equal in every frame that comes out, before it is compared.
 pub struct Mask {
@@ -60,11 +59,6 @@ pub const MASKS: &[Mask] = &[
         blot: |octets| {
             own_message6(octets, |kind| kind == SOLICITATION) && set6(octets, SOURCE6, &ANY_OWN)
         },
-    },
-    Mask {
-        name: "hops left in redirects",
-        reason: "RFC 4861 4.5 asks for the packet; the kernel quotes it as it came, not as it goes on",
-        blot: |octets| blot_hops6(octets),
     },
     Mask {
         name: "times in IPv4 options",
