@@ -69,8 +69,8 @@ pub const MASKS: &[Mask] = &[
 
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "from a group's MAC or the router's own",
-        reason: "IEEE 802.3 3.2.3: neither is ever a sender",
+        name: "from a group's MAC, the router's own, or none",
+        reason: "IEEE 802.3 3.2.3: none of them is ever a sender",
         explains: |case| case.only_kernel() && case.impossible_sender(),
     },
     Difference {
