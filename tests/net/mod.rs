@@ -22,6 +22,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
 
 pub mod canary;
+pub mod cgroup;
 mod command;
 mod complaints;
 pub mod corpus;
