@@ -148,8 +148,8 @@ fn segments_of_another_kind_than_the_packet() {
 const SEGMENTS: &str = r#"
 import socket, struct
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-PACKET_VNET_HDR = 15
-s.setsockopt(socket.SOL_PACKET if hasattr(socket, "SOL_PACKET") else 263, PACKET_VNET_HDR, 1)
+SOL_PACKET, PACKET_VNET_HDR = 263, 15
+s.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
 s.bind(("lan", 0x0800))
 ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 540, 0, 0, 64, 6, 0, bytes([10, 1, 0, 1]), bytes([10, 1, 0, 2]))
 tcp = struct.pack("!HHIIBBHHH", 1000, 2000, 0, 0, 0x50, 0x10, 100, 0, 0)
