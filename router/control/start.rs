@@ -320,7 +320,8 @@ fn make_fib(config: &Config) -> Result<(Arc<Fib>, FibWriter), StartError> {
         next_hops: small(tables.next_hops),
         ecmp_groups: small(tables.ecmp_groups),
     };
-    let mend = "; run as root or with CAP_BPF, or lower the budgets in [tables]";
+    let mend = "; run as root or with CAP_BPF, lower the budgets in [tables], or raise the memory \
+                limit of the control group";
     let maps = shared_maps(&budget.layout()).map_err(system("the FIB", mend))?;
     FibWriter::new(budget, Memory::Maps(maps)).map_err(system("the FIB", mend))
 }
