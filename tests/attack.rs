@@ -4,16 +4,17 @@
 mod net;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use net::canary::{Canary, Flight};
-use net::flood::{Flood, Limit};
+use net::canary::Canary;
+use net::flood::{Flood, Limit, Sent};
 use net::ledger::{Books, umem_comes_to_rest, umem_is_whole};
 use net::wire::{Heard, Wire};
 use net::{
-    Config, HOST_DEVICE, Router, Topology, Usage, at_length, figure, frames, holds_within, ip,
-    seconds, soak,
+    Config, HOST_DEVICE, Router, Topology, at_length, figure, frames, holds_within, ip, seconds,
+    soak,
 };
 
 /// Neighbours that are in use while somebody scans their subnet.
@@ -47,13 +48,44 @@ fn numbers() -> impl Iterator<Item = u32> {
     })
 }
 
-/// The books close, and the router took nothing from the canary.
+/// Attack a router that is configured so, while a canary flies: it loses nothing that others do not
+/// lose, the router's memory does not grow with what strangers send, and the books close.
 #[track_caller]
-fn unharmed(rule: &str, flight: Flight, books: &Books) {
+fn under_attack<T>(
+    rule: &str,
+    net: &Topology,
+    config: &Config,
+    attack: impl FnOnce(&Router) -> T,
+) -> (Router, T) {
+    let router = Router::start(net, config);
+    let canary = Canary::start(net);
+    let before = router.usage();
+    let outcome = attack(&router);
+    let flight = canary.stop();
+    let books = Books::at_rest(&router);
     books.close();
     let (lost, arrived) = (books.lost_by_kernel("lan"), books.arrived("lan"));
     let measured = format!("{flight}; kernel lost {lost} of {arrived}");
     figure(rule, "canary loses nothing", measured, flight.is_unharmed(lost, arrived));
+    let grown = router.usage().resident.saturating_sub(before.resident);
+    figure(rule, "memory grows < 4 MiB", format!("{grown} KiB"), grown < 4096);
+    (router, outcome)
+}
+
+/// Attack it with nothing but these frames from the lan; how long that took.
+#[track_caller]
+fn flooded(
+    rule: &str,
+    net: &Topology,
+    config: &Config,
+    frames: Vec<Vec<u8>>,
+    limit: Limit,
+) -> (Router, Duration) {
+    under_attack(rule, net, config, |_| {
+        let start = Instant::now();
+        Flood::start(&net.lan, frames, limit).wait();
+        start.elapsed()
+    })
 }
 
 /// A subnet that is scanned: its hosts, and how packets to them look.
@@ -106,55 +138,74 @@ fn scan(subnet: &Subnet) {
     needs_xrouter!();
     let net = Topology::lan_wan();
     let known: Vec<_> = (1..=KNOWN).map(subnet.known).collect();
-    let add = |address: &dyn std::fmt::Display| {
-        ip(&format!("-n {} addr add {address} dev eth0", net.wan.name));
-    };
-    known.iter().for_each(|address| add(address));
-    let router = Router::start(&net, &config(&net).address("wan", subnet.router));
-    resolve(&net, &known);
-    let canary = Canary::start(&net);
-    let wire = Wire::open(&net.wan, HOST_DEVICE);
-    let before = router.usage();
-    let start = Instant::now();
+    known.iter().for_each(|address| turn_up(&net, address));
+    let config = config(&net).address("wan", subnet.router);
+    let rule = format!("R18 {}", subnet.router);
+    let (router, scanned) =
+        under_attack(&rule, &net, &config, |router| scanned(&net, router, subnet, &known));
+    let Scanned { flows, heard, took, used, newcomer, latecomer } = scanned;
+    let arrived = heard.iter().filter(|frame| is_to(frame, &known)).count() as u64;
+    let met = arrived == flows.accepted || Books::read(&router).lost_by_kernel("lan") > 0;
+    let measured = format!("{} of {} lost", flows.accepted - arrived, flows.accepted);
+    figure(&rule, "200 flows lose nothing", measured, met);
+    solicitations(&rule, &heard, took);
+    let met = used <= NEIGHBOURS;
+    figure(&rule, "table within its bound", format!("{used} of {NEIGHBOURS}"), met);
+    let met = newcomer <= seconds(3);
+    figure(&rule, "newcomer <= 3 s", format!("{newcomer:.1?}"), met);
+    let met = latecomer <= seconds(5);
+    figure(&rule, "recovers < 5 s", format!("{latecomer:.1?}"), met);
+}
 
-    let scan = scanned().map(subnet.host).map(Subnet::udp).collect();
+/// What a scan did.
+struct Scanned {
+    /// What those sent whose neighbours were known before.
+    flows: Sent,
+    /// What the wan heard.
+    heard: Vec<Heard>,
+    took: Duration,
+    /// Entries of the neighbour table at the end.
+    used: u64,
+    /// How long a host waited that turned up during the scan, and one that came after it.
+    newcomer: Duration,
+    latecomer: Duration,
+}
+
+fn scanned(net: &Topology, router: &Router, subnet: &Subnet, known: &[IpAddr]) -> Scanned {
+    resolve(net, known);
+    let wire = Wire::open(&net.wan, HOST_DEVICE);
+    let start = Instant::now();
+    let scan = targets().map(subnet.host).map(Subnet::udp).collect();
     let until_stopped = Limit { time: fast().time + seconds(60), ..fast() };
     let flood = Flood::start(&net.lan, scan, until_stopped);
     let steady = Limit { per_second: 1000, ..until_stopped };
     let flows = Flood::start(&net.lan, known.iter().copied().map(Subnet::udp).collect(), steady);
-    let newcomer = time_to_answer(&net, subnet.newcomer, add);
+    let newcomer = time_to_answer(net, subnet.newcomer);
     std::thread::sleep(fast().time.saturating_sub(start.elapsed()));
     assert!(flood.is_running(), "the newcomer came during the attack");
     flood.stop();
     let flows = flows.stop();
-
     let took = start.elapsed();
-    let full = router.row("tables", "table", "neighbours");
-    let latecomer = time_to_answer(&net, subnet.latecomer, add);
+    let used = neighbours(router);
+    let latecomer = time_to_answer(net, subnet.latecomer);
     std::thread::sleep(Duration::from_millis(300)); // what is under way arrives
-    let heard = wire.heard();
-    let flight = canary.stop();
-    let books = Books::at_rest(&router);
-    let prefix = subnet.router;
-    unharmed(&format!("R18 {prefix}"), flight, &books);
-    let arrived = heard.iter().filter(|frame| is_to(frame, &known)).count() as u64;
-    let met = arrived == flows.accepted || books.lost_by_kernel("lan") > 0;
-    let measured = format!("{} of {} lost", flows.accepted - arrived, flows.accepted);
-    figure(&format!("R18 {prefix}"), "200 flows lose nothing", measured, met);
-    solicitations(prefix, &heard, took);
-    let measured = format!("{} of {NEIGHBOURS}", full["used"]);
-    let met = full["used"].as_u64().is_some_and(|used| used <= NEIGHBOURS);
-    figure(&format!("R18 {prefix}"), "table within its bound", measured, met);
-    let met = newcomer <= seconds(3);
-    figure(&format!("R18 {prefix}"), "newcomer <= 3 s", format!("{newcomer:.1?}"), met);
-    let met = latecomer <= seconds(5);
-    figure(&format!("R18 {prefix}"), "recovers < 5 s", format!("{latecomer:.1?}"), met);
-    flat(&format!("R18 {prefix}"), before, router.usage());
+    Scanned { flows, heard: wire.heard(), took, used, newcomer, latecomer }
+}
+
+/// How many the router's table has.
+#[track_caller]
+fn neighbours(router: &Router) -> u64 {
+    router.row("tables", "table", "neighbours")["used"].as_u64().expect("a number")
+}
+
+/// A host of the wan has this address from now on.
+fn turn_up(net: &Topology, address: &dyn Display) {
+    ip(&format!("-n {} addr add {address} dev eth0", net.wan.name));
 }
 
 /// Addresses that a scan comes back to after six seconds at the earliest, and among them a few that
 /// it tries again and again: each of those is to be asked for once a second.
-fn scanned() -> impl Iterator<Item = u32> {
+fn targets() -> impl Iterator<Item = u32> {
     let again =
         |(place, number): (u32, u32)| if place % 50 == 0 { place / 50 % 20 } else { number };
     (0..300_000).zip(numbers()).map(again)
@@ -168,8 +219,8 @@ fn resolve(net: &Topology, hosts: &[IpAddr]) {
 }
 
 /// A host turns up and is pinged ten times a second: how long until it answers.
-fn time_to_answer(net: &Topology, address: &str, add: impl Fn(&dyn std::fmt::Display)) -> Duration {
-    add(&address);
+fn time_to_answer(net: &Topology, address: &str) -> Duration {
+    turn_up(net, &address);
     let start = Instant::now();
     let answers = || net.lan.run(&format!("ping -c 1 -W 0.2 {address}")).ok();
     assert!(holds_within(seconds(10), answers), "{address} is never reached");
@@ -200,7 +251,7 @@ fn target(frame: &Heard) -> Option<Vec<u8>> {
     }
 }
 
-fn solicitations(prefix: &str, heard: &[Heard], took: Duration) {
+fn solicitations(rule: &str, heard: &[Heard], took: Duration) {
     let mut asked: HashMap<Vec<u8>, u64> = HashMap::new();
     heard.iter().filter_map(target).for_each(|target| *asked.entry(target).or_default() += 1);
     let (all, most) = (asked.values().sum::<u64>(), asked.values().copied().max().unwrap_or(0));
@@ -208,15 +259,9 @@ fn solicitations(prefix: &str, heard: &[Heard], took: Duration) {
     let (rate, burst) = SOLICITATIONS;
     let measured = format!("{} /s", all / seconds);
     let met = all > 100 && all <= rate * seconds + burst;
-    figure(&format!("R18 {prefix}"), "asks <= 1000 /s", measured, met);
+    figure(rule, "asks <= 1000 /s", measured, met);
     let measured = format!("{most} in {seconds} s");
-    figure(&format!("R18 {prefix}"), "asks each <= 1 /s", measured, most <= seconds + 1);
-}
-
-/// Memory does not grow with what strangers send.
-fn flat(rule: &str, before: Usage, after: Usage) {
-    let grown = after.resident.saturating_sub(before.resident);
-    figure(rule, "memory grows < 4 MiB", format!("{grown} KiB"), grown < 4096);
+    figure(rule, "asks each <= 1 /s", measured, most <= seconds + 1);
 }
 
 /// R19: strangers without number ask who the router is.
@@ -224,32 +269,23 @@ fn flat(rule: &str, before: Usage, after: Usage) {
 fn a_flood_of_strangers_harms_nobody() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let router = Router::start(&net, &config(&net));
-    let canary = Canary::start(&net);
-    let before = router.usage();
     let arp = numbers().take(FRAMES as usize / 2).map(frames::arp_request_of_stranger);
     let ndp = numbers().take(FRAMES as usize / 2).map(frames::solicitation_of_stranger);
-    let flood = Flood::start(&net.lan, arp.chain(ndp).collect(), fast());
-    let (mut slowest, mut newcomer) = (Duration::ZERO, None);
-    while flood.is_running() {
-        let asked = Instant::now();
-        let used = router.row("tables", "table", "neighbours")["used"].as_u64();
-        slowest = slowest.max(asked.elapsed());
-        assert!(used.is_some_and(|used| used <= NEIGHBOURS), "{used:?} neighbours");
-        if newcomer.is_none() {
-            newcomer = Some(time_to_answer(&net, "10.2.0.99", |address| {
-                ip(&format!("-n {} addr add {address}/32 dev eth0", net.wan.name));
-            }));
+    let strangers = arp.chain(ndp).collect();
+    let (_router, (slowest, newcomer)) = under_attack("R19", &net, &config(&net), |router| {
+        let flood = Flood::start(&net.lan, strangers, fast());
+        let newcomer = time_to_answer(&net, "10.2.0.99");
+        let mut slowest = Duration::ZERO;
+        while flood.is_running() {
+            let asked = Instant::now();
+            let used = neighbours(router);
+            slowest = slowest.max(asked.elapsed());
+            assert!(used <= NEIGHBOURS, "{used} neighbours");
         }
-    }
-    let newcomer = newcomer.expect("the flood lasts longer than nothing");
+        (slowest, newcomer)
+    });
     figure("R19", "newcomer <= 3 s", format!("{newcomer:.1?}"), newcomer <= seconds(3));
-    flood.wait();
-    let flight = canary.stop();
-    let books = Books::at_rest(&router);
-    unharmed("R19", flight, &books);
     figure("R19", "control answers < 1 s", format!("{slowest:.0?}"), slowest < seconds(1));
-    flat("R19", before, router.usage());
     net.lan.run("ping -c 1 -W 3 10.2.0.2").succeeds();
 }
 
@@ -260,17 +296,14 @@ fn a_storm_of_claims_does_not_move_a_static_neighbour() {
     let net = Topology::lan_wan();
     let (address, mac) = ("10.1.0.2", net.lan.mac());
     let fixed = format!("address = \"{address}\"\nmac = \"{mac}\"\nport = \"lan\"");
-    let router = Router::start(&net, &config(&net).and(&format!("[[neighbour]]\n{fixed}")));
-    let canary = Canary::start(&net);
+    let config = config(&net).and(&format!("[[neighbour]]\n{fixed}"));
     let claim = |number: u32| {
         let mut frame = frames::arp_request_of_stranger(number);
         frame[28..32].copy_from_slice(&[10, 1, 0, 2]);
         frame
     };
-    Flood::start(&net.lan, (1..1000).map(claim).collect(), fast()).wait();
+    let (router, _) = flooded("R20", &net, &config, (1..1000).map(claim).collect(), fast());
     assert_eq!(router.row("neighbours", "address", address)["mac"], mac.as_str());
-    let flight = canary.stop();
-    unharmed("R20", flight, &Books::at_rest(&router));
 }
 
 /// R21: somebody claims the router's own address a thousand times a second.
@@ -278,12 +311,8 @@ fn a_storm_of_claims_does_not_move_a_static_neighbour() {
 fn who_claims_our_address_is_reported_and_does_not_get_it() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let router = Router::start(&net, &config(&net));
-    let canary = Canary::start(&net);
     let limit = Limit { per_second: 1000, time: seconds(5), frames: u64::MAX };
-    Flood::start(&net.lan, vec![frames::arp_claim()], limit).wait();
-    let flight = canary.stop();
-    unharmed("R21", flight, &Books::at_rest(&router));
+    let (router, _) = flooded("R21", &net, &config(&net), vec![frames::arp_claim()], limit);
     let log = router.log();
     let lines = log.lines().filter(|line| line.contains("uses our address 10.1.0.1")).count();
     figure("R21", "said, and not more than once in 10 s", lines, (1..=2).contains(&lines));
@@ -295,8 +324,6 @@ fn who_claims_our_address_is_reported_and_does_not_get_it() {
 fn a_flood_that_asks_for_errors_gets_its_budget() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let router = Router::start(&net, &config(&net));
-    let canary = Canary::start(&net);
     let nowhere6 = "2001:db8:ffff::1".parse().expect("an address");
     let noise = vec![
         frames::udp4(Ipv4Addr::new(10, 2, 0, 2), 1, 18),
@@ -304,14 +331,9 @@ fn a_flood_that_asks_for_errors_gets_its_budget() {
         frames::udp6(nowhere6, 64, 18),
         frames::udp6("2001:db8:2::2".parse().expect("an address"), 1, 18),
     ];
-    let (start, before) = (Instant::now(), router.counter("lan", "icmp_errors"));
     let limit = Limit { per_second: 100_000, ..fast() };
-    Flood::start(&net.lan, noise, limit).wait();
-    let took = start.elapsed().as_secs() + 1;
-    let errors = router.counter("lan", "icmp_errors") - before;
-    let flight = canary.stop();
-    let books = Books::at_rest(&router);
-    unharmed("R17", flight, &books);
+    let (router, took) = flooded("R17", &net, &config(&net), noise, limit);
+    let (errors, took) = (router.counter("lan", "icmp_errors"), took.as_secs() + 1);
     let met = errors > 100 && errors <= 1000 * took + 200;
     figure("R17", "errors <= 1000 /s + 200", format!("{errors} in {took} s"), met);
 }
@@ -321,12 +343,7 @@ fn a_flood_that_asks_for_errors_gets_its_budget() {
 fn fragments_that_are_never_completed_fill_no_memory() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let router = Router::start(&net, &config(&net));
-    let canary = Canary::start(&net);
-    Flood::start(&net.lan, frames::endless_fragments(), fast()).wait();
-    let flight = canary.stop();
-    let books = Books::at_rest(&router);
-    unharmed("R24", flight, &books);
+    let (router, _) = flooded("R24", &net, &config(&net), frames::endless_fragments(), fast());
     let read = |file: &str| router.host().run(&format!("cat /proc/{file}")).succeeds().stdout;
     let bound: u64 = read("sys/net/ipv4/ipfrag_high_thresh").trim().parse().expect("a number");
     let stat = read("net/sockstat");

@@ -6,8 +6,8 @@ use std::fs;
 
 use net::flood::{Flood, Limit};
 use net::{
-    HOST_DEVICE, LAN_DEVICE, Namespace, Router, Topology, WAN_DEVICE, at_length, eventually,
-    frames, holds_within, ip, launch, seconds, started,
+    HOST_DEVICE, LAN_DEVICE, Namespace, Router, Topology, WAN_DEVICE, at_length, bpf, eventually,
+    figure, frames, holds_within, ip, launch, seconds, started, sysctl,
 };
 
 /// Packets pass within `limit` seconds, both ways and both families. Under load one may be lost.
@@ -151,11 +151,7 @@ fn same_state(before: &str, after: &str) {
 
 /// Names of devices with an XDP program, one for each program.
 fn programs(namespace: &Namespace) -> Vec<String> {
-    let shown = namespace.run("bpftool -j net").succeeds().stdout;
-    let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool writes JSON");
-    let xdp = shown.as_array().into_iter().flatten().filter_map(|net| net["xdp"].as_array());
-    let names = xdp.flatten().filter_map(|program| program["devname"].as_str());
-    names.map(str::to_owned).collect()
+    bpf::programs(namespace).into_iter().map(|(device, _)| device).collect()
 }
 
 /// Memory pages that the kernel holds for UMEMs and the like, on the whole machine.
@@ -221,6 +217,31 @@ fn after_kill_9_the_kernel_has_the_card() {
     eventually(seconds(3), "the kernel answers on the card", || {
         net.lan.run("ping -c 1 -W 1 10.1.0.1").ok()
     });
+}
+
+/// R13: what was the router's is closed from then on, even to a kernel that would forward.
+#[test]
+fn a_killed_router_leaves_its_links_closed() {
+    needs_xrouter!();
+    let (net, router) = started(Topology::builder());
+    sysctl(&net.router, &["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
+    let _service = net.router.serve(2222, "exec nc -6 -lk 2222");
+    let ours = ["10.1.0.1", "10.2.0.1", "2001:db8:1::1", "2001:db8:2::1"];
+    let open = || -> Vec<_> {
+        let is_open = |address: &&str| net.lan.run(&format!("nc -z -w 1 {address} 2222")).ok();
+        ours.into_iter().filter(is_open).collect()
+    };
+    assert_eq!(open(), ours, "the service is there");
+    let transit = "'src host 10.1.0.2 or src host 2001:db8:1::2'";
+    let watch = net.wan.watch(HOST_DEVICE, transit);
+    router.kill();
+    let before = watch.stdout().lines().count();
+    let limit = Limit { frames: 2_000, time: seconds(5), per_second: 2_000 };
+    Flood::start(&net.lan, frames::resolved(), limit).wait();
+    let (open, passed) = (open(), watch.interrupt().lines_with(" > ") - before);
+    let measured = format!("{passed} of 2000, {} of 4", open.len());
+    let met = passed == 0 && open.is_empty();
+    figure("R13", "killed: nothing forwarded, no service exposed", measured, met);
 }
 
 #[test]

@@ -3,11 +3,14 @@
 mod net;
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 
 use net::canary::Canary;
+use net::cgroup::MemoryLimit;
 use net::flood::{Flood, Limit};
 use net::{
     BINARY, Config, Outcome, Router, Topology, at_length, eventually, figure, frames, seconds,
+    started,
 };
 
 /// Start xrouter under a command that takes something from it, and wait for its end.
@@ -27,6 +30,11 @@ fn is_refused(net: &Topology, outcome: Outcome, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{word:?} is not in: {said}");
     }
+    leaves_nothing(net);
+}
+
+#[track_caller]
+fn leaves_nothing(net: &Topology) {
     let left = net.router.run("ip -br link; bpftool net").succeeds();
     assert_eq!(left.lines_with("xrouter"), 0, "a program is left: {left}");
     assert_eq!(left.lines_with("lan "), 0, "a tap is left: {left}");
@@ -52,6 +60,55 @@ fn too_little_memory_for_the_frames() {
     let refused = start_under(&net, "prlimit --as=1500000000", &config);
     is_refused(&net, refused, &["UMEM of 1048576 frames", "lower [router] frames"]);
     figure("R36", "ENOMEM on the UMEM: clean error", "names the mend", true);
+}
+
+/// R36: the control group has less than the tables need.
+#[test]
+fn too_little_memory_in_the_control_group() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    for mebibytes in [16, 32, 64, 96] {
+        let group = MemoryLimit::new(&net, mebibytes);
+        let refused = start_under(&net, &group.wrapper(), &net.config());
+        is_refused(&net, refused, &["the FIB", "control group", "budgets in [tables]"]);
+    }
+    figure("R36", "control group too small: clean error", "names the mend", true);
+}
+
+/// R36: packet memory is had page by page, and for want of a page the kernel kills.
+#[test]
+fn killed_for_want_of_memory() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let group = MemoryLimit::new(&net, 200);
+    let config = net.config().router("frames = 131072");
+    let killed = start_under(&net, &group.wrapper(), &config);
+    let signal = killed.status.and_then(|status| status.signal());
+    leaves_nothing(&net);
+    let router = Router::start(&net, &net.config());
+    net.lan.run("ping -c 1 -W 3 10.2.0.2").succeeds();
+    router.stop();
+    let met = signal == Some(libc::SIGKILL);
+    figure("R36", "killed for memory: leaves nothing, starts again", format!("{signal:?}"), met);
+}
+
+/// R36: all memory is had at the start, so that no limit is met later.
+#[test]
+fn a_load_takes_no_memory() {
+    needs_xrouter!();
+    const MORE: u64 = 8;
+    let (net, mut router) = started(Topology::builder());
+    let group = MemoryLimit::new(&net, MORE);
+    group.take(router.id());
+    let canary = Canary::start(&net);
+    let load = [frames::resolved(), frames::unresolved(), frames::for_the_router()].concat();
+    let time = at_length(seconds(20), seconds(5));
+    let limit = Limit { frames: u64::MAX, time, per_second: 20_000 };
+    Flood::start(&net.lan, load, limit).wait();
+    let flight = canary.stop();
+    let met = router.is_running() && flight.lost_nothing();
+    figure("R36", "8 MiB left after the start: transit loss 0", flight, met);
+    router.stop();
 }
 
 /// R36: whatever it is that there is no descriptor for.

@@ -9,8 +9,8 @@ use net::flood::{Flood, Limit};
 use net::freeze::Frozen;
 use net::ledger::{Books, closes, umem_comes_to_rest, umem_is_whole};
 use net::{
-    LAN_DEVICE, Namespace, Router, Topology, at_length, eventually, figure, frames, seconds, soak,
-    started,
+    LAN_DEVICE, Namespace, Router, Topology, at_length, bpf, eventually, figure, frames, seconds,
+    soak, started,
 };
 
 fn health(router: &Router, what: &str, key: &str, value: &str) -> String {
@@ -77,13 +77,10 @@ fn a_dead_queue_is_reported() {
 
 /// Empty the map of sockets that the device's XDP program redirects to.
 fn take_sockets_away(namespace: &Namespace, device: &str) {
-    let script = format!(
-        "id=$(bpftool net | sed -n 's/^{device}(.*id \\([0-9]*\\).*/\\1/p'); \
-         for map in $(bpftool prog show id $id | sed -n 's/.*map_ids //p' | tr , ' '); do \
-         bpftool map show id $map | grep -q xskmap && \
-         bpftool map delete id $map key 0 0 0 0 && echo gone; done; true"
-    );
-    namespace.run(&script).succeeds().says("gone");
+    let maps = bpf::maps_of(namespace, bpf::program_on(namespace, device));
+    let is_xskmap = |map: &u64| namespace.run(&format!("bpftool map show id {map}")).has("xskmap");
+    let map = maps.into_iter().find(is_xskmap).expect("the program has a map of sockets");
+    namespace.run(&format!("bpftool map delete id {map} key 0 0 0 0")).succeeds();
 }
 
 /// R37: the whole process is stopped for two seconds, again and again, while the neighbours'

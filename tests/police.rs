@@ -38,7 +38,9 @@ fn a_flood_takes_its_share_and_nothing_from_the_rest() {
     net.lan.run("ping -c 1 10.2.0.2 && ping -c 1 10.1.0.1").succeeds();
     let before = ["icmp", "other", "neighbour"].map(|name| class(&router, name).1);
     let start = Instant::now();
-    let noise = vec![frames::echo4(ROUTER), frames::udp4(ROUTER, 64, 18), announcement()];
+    // The ARP is not for us: the kernel would get each one.
+    let arp = frames::arp_request_for_others();
+    let noise = vec![frames::echo4(ROUTER), frames::udp4(ROUTER, 64, 18), arp];
     let limit = Limit { frames: u64::MAX, time: seconds(6), per_second: FLOOD_PER_S };
     let flood = Flood::start(&net.lan, noise, limit);
 
@@ -65,13 +67,6 @@ fn a_flood_takes_its_share_and_nothing_from_the_rest() {
     }
     Books::at_rest(&router).close();
     router.stop();
-}
-
-/// The flood's ARP: not for us, so the kernel would get each one.
-fn announcement() -> Vec<u8> {
-    let mut frame = frames::arp_request();
-    frame[41] = 99; // who has 10.1.0.99?
-    frame
 }
 
 fn copy_over_ssh_port(net: &Topology, router: &Router) {

@@ -2,6 +2,7 @@
 
 mod net;
 
+use net::bpf::{self, Pins};
 use net::canary::Canary;
 use net::{LAN_DEVICE, Router, Topology, WAN_DEVICE, figure, ip, launch, seconds};
 
@@ -56,6 +57,50 @@ fn a_foreign_xdp_program_is_refused() {
     }
     starts_and_forwards(&net);
     figure("R14", "foreign XDP program: clear error", "names the mend", true);
+}
+
+/// R14: a killed router's taps and socket, and its programs and maps, which somebody has pinned.
+#[test]
+fn what_a_killed_router_left_is_no_hindrance() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let config = net.config().router("taps_persist = true");
+    let router = Router::start(&net, &config);
+    let pins = Pins::new(&net);
+    for (_, program) in bpf::programs(&net.router) {
+        pins.pin(&net.router, "prog", program);
+        for map in bpf::maps_of(&net.router, program) {
+            pins.pin(&net.router, "map", map);
+        }
+    }
+    router.kill();
+    let left = net.router.run("ip -br link").succeeds();
+    assert_eq!(left.lines_with("lan ") + left.lines_with("wan "), 2, "taps are left: {left}");
+    assert!(net.directory.join("api.sock").exists(), "a socket is left");
+    let router = Router::start(&net, &config);
+    net.lan.run("ping -c 1 -W 3 10.2.0.2 && ping -c 1 -W 3 10.1.0.1").succeeds();
+    router.stop();
+    figure("R14", "leftovers and pinned maps of a killed router: takeover", "it forwards", true);
+}
+
+/// R14: the link by which the program hangs on the card is pinned: so it stays there.
+#[test]
+fn a_pinned_program_of_a_killed_router_is_refused() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let router = Router::start(&net, &net.config());
+    let pins = Pins::new(&net);
+    pins.pin(
+        &net.router,
+        "link",
+        bpf::link_of(&net.router, bpf::program_on(&net.router, LAN_DEVICE)),
+    );
+    router.kill();
+    let refused = launch(&net, &net.config()).wait(seconds(10)).fails();
+    refused.says("port lan").says("another XDP program").says("remove its pin (`bpftool -f link`)");
+    drop(pins);
+    starts_and_forwards(&net);
+    figure("R14", "pinned link of a killed router: clear error", "names the mend", true);
 }
 
 /// R31: each prefix that is shorter than those before it rearranges them, and takes no room for that:

@@ -213,7 +213,7 @@ impl Router {
 
     fn show_workers(&self) -> Vec<view::Worker> {
         let row = |(number, worker): (usize, &super::workers::Handle)| {
-            let (counters, places) = (&worker.counters, worker.counters.ledger.get());
+            let counters = &worker.counters;
             view::Worker {
                 worker: number,
                 core: worker.core,
@@ -223,14 +223,7 @@ impl Router {
                 sleeps: counters.sleeps.get(),
                 mail_lost: counters.mail_lost.get(),
                 invalid_descriptors: counters.invalid_descriptors.get(),
-                umem: view::Umem {
-                    free: places.free,
-                    receive: places.receive,
-                    transmit: places.transmit,
-                    held: places.held,
-                    queued: places.queued,
-                    total: places.total,
-                },
+                umem: counters.ledger.get(),
             }
         };
         self.workers.iter().enumerate().map(row).collect()

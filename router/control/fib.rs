@@ -26,7 +26,8 @@ pub(super) fn make(
         let (fib, writer) = FibWriter::new(budget, Memory::Maps(maps))?;
         Ok((fib, writer, shared))
     };
-    let mend = "; run as root or with CAP_BPF, or lower the budgets in [tables]";
+    let mend = "; run as root or with CAP_BPF, lower the budgets in [tables], or raise the memory \
+                limit of the control group";
     make().map_err(system("the FIB", mend))
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::counters::Places;
+
 /// A port.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Port {
@@ -168,24 +170,7 @@ pub struct Worker {
     /// Descriptors from the kernel that made no sense.
     pub invalid_descriptors: u64,
     /// Where the chunks of its UMEM are.
-    pub umem: Umem,
-}
-
-/// Where the chunks of a UMEM are: all but `total` add up to `total`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Umem {
-    /// In the pool.
-    pub free: u64,
-    /// With the kernel, to be filled.
-    pub receive: u64,
-    /// With the kernel, to be sent.
-    pub transmit: u64,
-    /// Waiting for a neighbour's MAC.
-    pub held: u64,
-    /// Between two steps of the loop.
-    pub queued: u64,
-    /// All there are.
-    pub total: u64,
+    pub umem: Places,
 }
 
 /// How full a table is.

@@ -131,7 +131,7 @@ pub enum XdpError {
     /// Another program is in place.
     #[error(
         "{device}: another XDP program (number {program}) is attached: `ip link set dev {device} \
-         {off} off`, or stop its owner if it hangs on a link (`bpftool net`, `bpftool link`)"
+         {off} off`; if it hangs on a link, stop its owner or remove its pin (`bpftool -f link`)"
     )]
     Foreign {
         /// The device.

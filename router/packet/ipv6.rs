@@ -283,6 +283,14 @@ pub fn decrement_hop_limit(header: &mut [u8]) -> Option<u8> {
     Some(left)
 }
 
+/// Give back the hop that [`decrement_hop_limit`] took. Nothing, and nothing is changed, if it can
+/// have taken none.
+pub fn restore_hop_limit(header: &mut [u8]) -> Option<()> {
+    let header = header.first_chunk_mut::<HEADER>()?;
+    header[field::HOP_LIMIT] = header[field::HOP_LIMIT].checked_add(1)?;
+    Some(())
+}
+
 /// A header as values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {

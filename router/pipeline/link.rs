@@ -46,8 +46,8 @@ pub(super) fn accept<'t>(frame: &Frame, tables: &Tables<'t>) -> Step<(&'t Interf
     } else {
         return Break(Verdict::Drop(DropReason::NotForUs));
     };
-    // IEEE 802.3: a group never sends; and our own MAC coming in means a loop or a forger.
-    if header.source().is_multicast() || header.source() == interface.mac {
+    // IEEE 802.3: a group never sends, nor who has no MAC; our own coming in means a loop or a forger.
+    if !header.source().is_unicast() || header.source() == interface.mac {
         return Break(Verdict::Drop(DropReason::SourceMac));
     }
     Continue((interface, Arrival { audience, ether_type: header.ether_type() }))

@@ -92,13 +92,15 @@ impl Redirect {
         }
     }
 
-    /// Turn `frame`, a copy of the packet, into this redirect.
+    /// Turn `frame`, a copy of the packet, into this redirect. RFC 4861 4.5 has it quote the packet
+    /// that triggered it; over IPv4 a hop that is counted already may stay so (RFC 1812 4.3.2.3).
     fn write(self, frame: &mut Frame, local: &mut Local) -> Option<()> {
         match self {
             Self::V4 { from, to, gateway } => {
                 write4(frame, from, to, icmpv4::Error::Redirect { gateway }, local)
             }
             Self::V6 { from, to, better, destination } => {
+                ipv6::restore_hop_limit(frame.bytes_mut().get_mut(ethernet::HEADER..)?)?;
                 let units = (frame.len() - ethernet::HEADER) / QUOTE_UNIT;
                 frame.truncate(ethernet::HEADER + units * QUOTE_UNIT);
                 let packet = enclose(frame, ipv6::HEADER + HEADER, icmpv6::ERROR_PACKET_MAX)?;

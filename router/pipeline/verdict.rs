@@ -139,7 +139,7 @@ drop_reasons! {
         "The destination MAC is neither the port's, nor broadcast, nor a group that it joined."
         "Nothing, if few: a switch floods now and then. Many: a loop, or a wrong static MAC."
     SourceMac "source_mac"
-        "The source MAC is a group's or the port's own."
+        "The source MAC is a group's, the port's own, or all zeros."
         "The sender is broken or forges; if it is our own MAC, look for a loop."
     VlanUnknown "vlan_unknown"
         "The frame carries a VLAN tag and the port has no VLANs."

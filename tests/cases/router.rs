@@ -39,6 +39,7 @@ impl Router {
             ifindex,
             mac: interface.mac,
             mtu: interface.mtu,
+            engines: 0,
         });
         let hops = Hops::new(egress.collect(), &mut writer).expect("room");
         let seed = config.router.hash_seed.unwrap_or(HASH_SEED);

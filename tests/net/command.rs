@@ -201,7 +201,7 @@ fn read(path: &PathBuf) -> String {
 pub struct Outcome {
     line: String,
     /// None: it was killed at its time limit.
-    status: Option<ExitStatus>,
+    pub status: Option<ExitStatus>,
     /// What it wrote.
     pub stdout: String,
     /// What it complained about.

@@ -91,6 +91,13 @@ pub fn arp_request() -> Vec<u8> {
     frame
 }
 
+/// The same for another address of the subnet: the answer is not ours to give.
+pub fn arp_request_for_others() -> Vec<u8> {
+    let mut frame = arp_request();
+    frame[41] = 99; // who has 10.1.0.99?
+    frame
+}
+
 /// Somebody on the lan, whose MAC and address are made of `number`, asks who the router is.
 pub fn arp_request_of_stranger(number: u32) -> Vec<u8> {
     let mut frame = arp_request();

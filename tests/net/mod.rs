@@ -22,7 +22,9 @@
 //! Nothing here sleeps to wait for something: [`eventually`] polls with a deadline.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
 
+pub mod bpf;
 pub mod canary;
+pub mod cgroup;
 mod command;
 mod complaints;
 pub mod corpus;

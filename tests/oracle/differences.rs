@@ -8,7 +8,6 @@ use xrouter::packet::{icmpv6, ipv6, protocol};
 use super::facts::*;
 use super::options::*;
 use super::pair::Frame;
-use super::sporadic::blot_hops6;
 
 /// What is made equal in every frame that comes out, before it is compared.
 pub struct Mask {
@@ -62,11 +61,6 @@ pub const MASKS: &[Mask] = &[
         },
     },
     Mask {
-        name: "hops left in redirects",
-        reason: "RFC 4861 4.5 asks for the packet; the kernel quotes it as it came, not as it goes on",
-        blot: |octets| blot_hops6(octets),
-    },
-    Mask {
         name: "times in IPv4 options",
         reason: "no two routers write at the same time",
         blot: |octets| blot_times(octets),
@@ -75,8 +69,8 @@ pub const MASKS: &[Mask] = &[
 
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "from a group's MAC or the router's own",
-        reason: "IEEE 802.3 3.2.3: neither is ever a sender",
+        name: "from a group's MAC, the router's own, or none",
+        reason: "IEEE 802.3 3.2.3: none of them is ever a sender",
         explains: |case| case.only_kernel() && case.impossible_sender(),
     },
     Difference {

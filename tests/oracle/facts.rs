@@ -85,7 +85,7 @@ impl<'a> Case<'a> {
     pub fn impossible_sender(&self) -> bool {
         let sender = ethernet::View::new(&self.frame.octets).map(|header| header.source());
         let own = ROUTER_MACS[self.frame.port];
-        sender.is_some_and(|sender| sender.is_multicast() || sender.to_string() == own)
+        sender.is_some_and(|sender| !sender.is_unicast() || sender.to_string() == own)
     }
 
     pub fn tagged_for_priority(&self) -> bool {

@@ -4,7 +4,7 @@
 use xrouter::packet::ethernet::HEADER;
 use xrouter::packet::{icmpv4, icmpv6, ipv6, redirect};
 
-use super::facts::{is_anycast, own_advertisement, own_announcement, own4, own6, set6};
+use super::facts::{is_anycast, own_advertisement, own_announcement, own4, own6};
 use super::pair::{Frame, Outputs};
 
 /// Frames that may be missing.
@@ -79,11 +79,4 @@ fn quoted6(octets: &[u8]) -> Option<(ipv6::View<'_>, usize)> {
     let has_mac = packet.payload().get(TARGET_MAC) == Some(&2);
     let at = if has_mac { redirect::HEADER } else { redirect::HEADER - 8 };
     (is_redirect && packet.payload().len() > at).then_some((packet, at))
-}
-
-/// The hop limit in the packet that a redirect of IPv6 quotes.
-pub fn blot_hops6(octets: &mut [u8]) -> bool {
-    const HOP_LIMIT: usize = 7;
-    let at = quoted6(octets).map(|(_, at)| ipv6::HEADER + at + HOP_LIMIT);
-    at.is_some_and(|at| set6(octets, at, &[0]))
 }

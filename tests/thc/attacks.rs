@@ -14,7 +14,7 @@ use super::net::{
 use crate::needs_xrouter;
 
 /// The host that attacks.
-const ATTACKER: Member = Member(1);
+pub const ATTACKER: Member = Member(1);
 /// What may be sent in a second by whoever attacks: some 50 000 small packets.
 const PACE: &str = "tbf rate 40mbit burst 32k limit 64k";
 /// How soon IPv6 must go through when an attack is over.
@@ -78,6 +78,11 @@ pub fn start(net: &Topology, attacker: Member, line: &str) -> Running {
     net.lan.spawn(&format!("while :; do atk6-{line}; sleep 0.01; done"))
 }
 
+/// How many frames the attacker has sent.
+pub fn frames(net: &Topology) -> u64 {
+    device_counter(&net.lan, &ATTACKER.device(), "tx", "packets")
+}
+
 #[test]
 fn attacks_harm_nobody() {
     needs_xrouter!();
@@ -103,11 +108,10 @@ fn attacks_harm_nobody() {
 
 fn attack(net: &Topology, router: &Router, line: &str) -> Harm {
     let (memory, books) = (router.usage(), Books::read(router));
-    let frames = || device_counter(&net.lan, &ATTACKER.device(), "tx", "packets");
-    let before = frames();
+    let before = frames(net);
     let canary = Canary::start(net);
     let attack = start(net, ATTACKER, line);
-    eventually(seconds(10), "the attack begins", || frames() > before);
+    eventually(seconds(10), "the attack begins", || frames(net) > before);
     std::thread::sleep(at_length(Duration::from_millis(800), Duration::from_millis(400)));
     drop(attack);
     let recovery = reaches_wan(net);
@@ -121,7 +125,7 @@ fn attack(net: &Topology, router: &Router, line: &str) -> Harm {
     let since = |of: fn(&Books, &str) -> u64| of(&after, "lan") - of(&books, "lan");
     let lost = (since(Books::lost_by_kernel), since(Books::arrived));
     let grown = router.usage().resident.saturating_sub(memory.resident);
-    Harm { flight, lost, recovery, grown, frames: frames() - before }
+    Harm { flight, lost, recovery, grown, frames: frames(net) - before }
 }
 
 /// How long it takes from now until IPv6 goes through.

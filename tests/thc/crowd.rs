@@ -1,5 +1,5 @@
 //! Hosts beside the host `lan`, on its link: each has a MAC, addresses and a device of its own, so
-//! that a tool does not disturb what the host itself says.
+//! that many tools run at a time and none hears the others' answers.
 
 use std::fs;
 
@@ -18,6 +18,13 @@ impl Member {
     /// Its IPv6 address.
     pub fn address(self) -> String {
         format!("2001:db8:1::1:{:x}", self.0)
+    }
+
+    /// Whose packet this frame carries; None if it is no IPv6 packet of the crowd's.
+    pub fn of_frame(frame: &[u8]) -> Option<Self> {
+        const CROWD: [u8; 15] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+        let source = frame.get(22..38).filter(|_| frame[12..14] == [0x86, 0xdd])?;
+        source.strip_prefix(&CROWD).map(|number| Self(number[0]))
     }
 
     /// A line of a tool, with what it means by `IF`, `ROUTER` and `WAN`.

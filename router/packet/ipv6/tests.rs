@@ -126,9 +126,14 @@ fn hop_limit() {
     let mut bytes = packet(protocol::UDP, &[]);
     assert_eq!(decrement_hop_limit(&mut bytes), Some(63));
     assert_eq!(View::new(&bytes).unwrap().hop_limit(), 63);
+    assert_eq!(restore_hop_limit(&mut bytes), Some(()));
+    assert_eq!(View::new(&bytes).unwrap().hop_limit(), 64);
     bytes[7] = 0;
     assert_eq!(decrement_hop_limit(&mut bytes), None);
     assert_eq!(bytes[7], 0);
+    bytes[7] = 255;
+    assert_eq!(restore_hop_limit(&mut bytes), None);
+    assert_eq!(bytes[7], 255);
 }
 
 proptest! {

@@ -2,11 +2,13 @@
 //! reader's steps.
 #![forbid(unsafe_code)]
 
+use serde::{Deserialize, Serialize};
+
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence, spin_loop};
 
 /// Where the chunks of a worker's UMEM are; the sum of all but `total` is `total`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Places {
     /// In the pool.
     pub free: u64,
