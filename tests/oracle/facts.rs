@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use xrouter::packet::ethernet::{self, HEADER, MacAddress, ether_type};
 use xrouter::packet::{arp, icmpv4, icmpv6, ipv4, ipv6, protocol, transport};
 
+use super::network::ROUTER_MACS;
 pub use super::octets::*;
-use super::pair::{Frame, Outputs, ROUTER_MACS};
+use super::pair::{Frame, Outputs};
 
 /// What stands for any global address of the router.
 pub const ANY_OWN: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -187,28 +188,28 @@ pub fn surplus(many: &[Frame], few: &[Frame]) -> Vec<Frame> {
 }
 
 pub fn is_subnet_broadcast(address: Ipv4Addr) -> bool {
-    matches!(address.octets(), [10, 1 | 2, 0, 255])
+    matches!(address.octets(), [10, 1 | 2 | 4, 0, 255])
 }
 
 /// A subnet's own address: any of its routers.
 pub fn is_anycast(address: Ipv6Addr) -> bool {
     matches!(
         address.segments(),
-        [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 0] | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
+        [0x2001, 0xdb8, 1 | 2 | 4, 0, 0, 0, 0, 0] | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
     )
 }
 
 /// A packet of the router's own.
 pub fn own4(octets: &[u8]) -> Option<ipv4::View<'_>> {
-    view4(octets).filter(|view| matches!(view.source().octets(), [10, 1 | 2, 0, 1]))
+    view4(octets).filter(|view| matches!(view.source().octets(), [10, 1 | 2 | 4, 0, 1]))
 }
 
 pub fn own6(octets: &[u8]) -> Option<ipv6::View<'_>> {
     view6(octets).filter(|view| {
         matches!(
             view.source().segments(),
-            [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 1]
-                | [0xfe80, 0, 0, 0, 0, 0x0aff, 0xfe01 | 0xfe02, 1]
+            [0x2001, 0xdb8, 1 | 2 | 4, 0, 0, 0, 0, 1]
+                | [0xfe80, 0, 0, 0, 0, 0x0aff, 0xfe01 | 0xfe02 | 0xfe04, 1]
         )
     })
 }
@@ -255,8 +256,25 @@ pub fn own_question(octets: &[u8]) -> bool {
     (arp && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
 }
 
+/// The router tells one neighbour its MAC by ARP.
+pub fn own_reply(octets: &[u8]) -> bool {
+    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
+    arp && octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 2])
+}
+
+/// The router asks a neighbour that it knows whether it is still there.
+pub fn own_probe(octets: &[u8]) -> bool {
+    let to_one = ethernet::View::new(octets).is_some_and(|to| to.destination().is_unicast());
+    to_one && own_question(octets)
+}
+
 pub fn is_to_link_local(octets: &[u8]) -> bool {
     view6(octets).is_some_and(|view| ipv6::is_link_local(view.destination()))
+}
+
+/// An IPv6 packet of somebody else's, passed on.
+pub fn is_of_others6(octets: &[u8]) -> bool {
+    view6(octets).is_some() && own6(octets).is_none()
 }
 
 /// An ICMPv6 error of the router's own.
