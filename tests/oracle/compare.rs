@@ -13,6 +13,7 @@ use super::differences::{DIFFERENCES, Difference, MASKS};
 use super::facts::{Case, surplus};
 use super::inputs::Inputs;
 use super::network::{Key, PORTS};
+use super::octets::view4;
 use super::option_differences::OPTION_DIFFERENCES;
 use super::pair::{Frame, Outputs, Pair};
 use super::sporadic::SPORADIC;
@@ -242,8 +243,11 @@ impl Patient {
 /// Whether one of the addresses is in this frame, which is of their family: in its header, in one
 /// quoted, or as what is asked for.
 fn mentions(output: &Frame, addresses: &[IpAddr]) -> bool {
-    const HEADERS: usize = 14 + 40 + 8 + 40;
-    let headers = &output.octets[..output.octets.len().min(HEADERS)];
+    // Not in what is quoted by what is quoted: there another frame's neighbour may be.
+    let header = view4(&output.octets).map_or(40, |view| view.header_len());
+    let quoted = if output.is_ipv6() { 40 } else { 20 };
+    let end = (14 + header + 8 + quoted).min(output.octets.len());
+    let headers = &output.octets[..end];
     let holds = |octets: &[u8]| headers.windows(octets.len()).any(|part| part == octets);
     addresses.iter().any(|address| match address {
         IpAddr::V4(address) => !output.is_ipv6() && holds(&address.octets()),

@@ -122,14 +122,15 @@ impl<'a> Case<'a> {
             .is_some_and(|packet| transport::is_unfinished(packet).is_some())
     }
 
-    /// Later fragments of ICMPv6, and packets whose headers are cut short before what may be ICMPv6,
-    /// or are too many.
+    /// Later fragments of ICMPv6, those that end before its type, and packets whose headers are cut
+    /// short before what may be ICMPv6, or are too many.
     pub fn hides_icmp6(&self) -> bool {
         let Some(view) = self.view6() else { return false };
         let upper = view.upper_layer();
         let next = view.packet().get(upper.offset);
         let may_follow = |next| next == protocol::ICMPV6 || ipv6::is_extension(next);
-        (upper.is_later_fragment() && upper.protocol == protocol::ICMPV6)
+        let no_type = upper.is_later_fragment() || next.is_none();
+        (no_type && upper.protocol == protocol::ICMPV6)
             || (!upper.complete && next.is_some_and(|&next| may_follow(next)))
     }
 

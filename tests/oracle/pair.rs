@@ -17,8 +17,9 @@ use super::network::{
 
 /// How long a router may take for one group of frames.
 const ANSWER: Duration = seconds(10);
-/// After this long with nothing heard, no neighbour is being asked for any more: `limits()`.
-const GIVEN_UP: Duration = Duration::from_millis(400);
+/// After this long with nothing heard, no neighbour is being asked for any more: `limits()`, and what
+/// a process may have to wait for its turn on a busy machine.
+const GIVEN_UP: Duration = seconds(1);
 /// xrouter asks for its own addresses, asks again and announces them a second apart: after so long
 /// with nothing heard it is done.
 const CLAIMED: Duration = Duration::from_millis(2500);
