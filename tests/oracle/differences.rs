@@ -308,8 +308,8 @@ pub const DIFFERENCES: &[Difference] = &[
             let group = case.destination6().and_then(|to| ways::group(to.into()));
             case.source6().is_some_and(ipv6::is_link_local)
                 && group.is_some_and(|group| group.ports().len() > 1)
-                && ((case.kernel_all(is_of_others6) && case.xrouter_all(own_error6_or_question))
-                    || (case.xrouter_all(is_of_others6) && case.kernel_all(own_error6_or_question)))
+                && ((case.kernel_passes_on6() && case.xrouter_all(own_error6_or_question))
+                    || (case.xrouter_passes_on6() && case.kernel_all(own_error6_or_question)))
         },
     },
     Difference {

@@ -35,6 +35,15 @@ impl<'a> Case<'a> {
         self.outputs.xrouter.iter().all(|output| holds(&output.octets))
     }
 
+    /// The kernel sent an IPv6 packet of somebody else's, and nothing else.
+    pub fn kernel_passes_on6(&self) -> bool {
+        !self.only_xrouter() && self.kernel_all(is_of_others6)
+    }
+
+    pub fn xrouter_passes_on6(&self) -> bool {
+        !self.only_kernel() && self.xrouter_all(is_of_others6)
+    }
+
     /// Both did the same, but for what is blotted out.
     pub fn equal_but(&self, blot: fn(&mut Vec<u8>) -> bool) -> bool {
         let blotted = |frames: &[Frame]| {
@@ -97,7 +106,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn is_arp(&self) -> bool {
-        self.frame.octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes())
+        is_arp(&self.frame.octets)
     }
 
     pub fn claims_no_host(&self) -> bool {
@@ -200,6 +209,10 @@ pub fn is_anycast(address: Ipv6Addr) -> bool {
     )
 }
 
+fn is_arp(octets: &[u8]) -> bool {
+    octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes())
+}
+
 /// A packet of the router's own.
 pub fn own4(octets: &[u8]) -> Option<ipv4::View<'_>> {
     view4(octets).filter(|view| matches!(view.source().octets(), [10, 1 | 2 | 4, 0, 1]))
@@ -239,11 +252,10 @@ pub fn own_problem6(octets: &[u8]) -> bool {
 
 /// The router tells its link who it is, unasked.
 pub fn own_announcement(octets: &[u8]) -> bool {
-    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
     let gratuitous = |packet: &[u8]| packet.get(14..18) == packet.get(24..28);
     let advertises = own_advertisement(octets);
     let to_all = view6(octets).is_some_and(|view| view.destination().is_multicast());
-    (arp && gratuitous(&octets[HEADER..])) || (advertises && to_all)
+    (is_arp(octets) && gratuitous(&octets[HEADER..])) || (advertises && to_all)
 }
 
 pub fn own_advertisement(octets: &[u8]) -> bool {
@@ -252,15 +264,13 @@ pub fn own_advertisement(octets: &[u8]) -> bool {
 
 /// The router asks for a neighbour's MAC.
 pub fn own_question(octets: &[u8]) -> bool {
-    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
     let is_request = octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 1]);
-    (arp && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
+    (is_arp(octets) && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
 }
 
 /// The router tells one neighbour its MAC by ARP.
 pub fn own_reply(octets: &[u8]) -> bool {
-    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
-    arp && octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 2])
+    is_arp(octets) && octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 2])
 }
 
 /// The router asks a neighbour that it knows whether it is still there.
@@ -274,7 +284,7 @@ pub fn is_to_link_local(octets: &[u8]) -> bool {
 }
 
 /// An IPv6 packet of somebody else's, passed on.
-pub fn is_of_others6(octets: &[u8]) -> bool {
+fn is_of_others6(octets: &[u8]) -> bool {
     view6(octets).is_some() && own6(octets).is_none()
 }
 

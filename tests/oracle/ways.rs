@@ -216,3 +216,54 @@ impl fmt::Display for Share<'_> {
         write!(f, "{to}: of weights {weights:?} {:?} flows", self.flows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pair::octets;
+    use super::*;
+
+    /// A packet as the router sends it to a member of the group 10.6.0.0/16.
+    fn sent_to(member: usize, packet: &str) -> Frame {
+        let member = &GROUPS[0].members[member];
+        let line = format!("lan < eth {} > {} / {packet}", ROUTER_MACS[member.port], member.mac());
+        Frame { port: member.port, octets: octets(&line) }
+    }
+
+    #[test]
+    fn a_flow_that_goes_two_ways_is_noticed() {
+        let flow = "ip 10.1.0.9 > 10.6.0.9 ttl 63 / udp 7 > 53 / data 8";
+        let later = "ip 10.1.0.9 > 10.6.0.9 ttl 1 id 3 tos 0xb9 / udp 7 > 53 / data 100";
+        let error = "ip 10.1.0.3 > 10.6.0.9 ttl 63 / icmp unreachable 4 mtu 1280 / \
+                     quote / ip 10.6.0.9 > 10.1.0.9 df / udp 53 > 7 / data 8";
+        let other = "ip 10.1.0.9 > 10.6.0.9 ttl 63 / udp 8 > 53 / data 8";
+        let mut ways = Ways::default();
+        assert!(ways.keeps(&sent_to(0, flow)));
+        assert!([flow, later, error].iter().all(|packet| ways.keeps(&sent_to(0, packet))));
+        assert!([flow, later, error].iter().all(|packet| !ways.keeps(&sent_to(1, packet))));
+        assert!(ways.keeps(&sent_to(1, other)));
+        let first = "ip 10.1.0.9 > 10.6.0.9 id 5 mf / udp 7 > 53 / data 8";
+        let last = "ip 10.1.0.9 > 10.6.0.9 id 5 frag 2 proto 17 / data 8";
+        assert!(ways.keeps(&sent_to(1, first)) && !ways.keeps(&sent_to(0, last)));
+    }
+
+    #[test]
+    fn only_members_are_taken_for_each_other() {
+        let packet = "ip 10.1.0.9 > 10.6.0.9 opt 0707080a02000100 / udp 7 > 53 / data 8";
+        let (mut first, mut second) = (sent_to(0, packet), sent_to(1, packet));
+        assert!(blot_member(&mut first) && blot_member(&mut second));
+        assert_eq!(first, second);
+        let mut by_another_port = Frame { port: 0, ..sent_to(1, packet) };
+        let mut from_another = sent_to(1, packet);
+        from_another.octets[11] ^= 1;
+        let mut of_no_group = sent_to(1, "ip 10.1.0.9 > 10.3.0.9 / udp 7 > 53 / data 8");
+        let others = [&mut by_another_port, &mut from_another, &mut of_no_group];
+        assert!(others.into_iter().all(|frame| !blot_member(frame)));
+    }
+
+    #[test]
+    fn shares_that_are_not_the_weights_are_noticed() {
+        let share = |flows| Share { group: &GROUPS[1], is_ipv6: false, flows };
+        assert!(share(&[95, 210, 495]).is_fair());
+        assert!(!share(&[267, 267, 266]).is_fair() && !share(&[]).is_fair());
+    }
+}
