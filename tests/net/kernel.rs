@@ -52,6 +52,29 @@ fn settings_of(port: &Value, broadcast: bool) -> Vec<String> {
     settings.into_iter().chain([format!("neigh.{device}.proxy_delay=0")]).collect()
 }
 
+/// Source validation for IPv6, for `nft`: the kernel has no `rp_filter` for it, but netfilter asks its
+/// routes the same. What is exempt is what xrouter exempts: groups, the unspecified and link-local
+/// sources, and discovery for the router itself.
+pub(super) fn filter(config: &Table) -> Option<String> {
+    let rules = tables(config, "port").filter_map(|port| {
+        let way_back = match text(port, "source_validation") {
+            "strict" => "saddr . iif",
+            "loose" => "saddr",
+            _ => return None,
+        };
+        Some(format!("iifname {} fib {way_back} oif missing drop\n", text(port, "device")))
+    });
+    let rules = rules.collect::<String>();
+    let discovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
+    let filter = format!(
+        "table ip6 validation {{ chain arrives {{\n\
+         type filter hook prerouting priority raw\n\
+         ip6 daddr ff00::/8 accept\nip6 saddr {{ ::, fe80::/10 }} accept\n\
+         fib daddr type local {discovery} accept\n{rules}}}; }}"
+    );
+    (!rules.is_empty()).then_some(filter)
+}
+
 fn port(port: &Value) -> Vec<String> {
     let device = text(port, "device");
     let mtu = port.get("mtu").map(|mtu| format!("link set {device} mtu {mtu}"));

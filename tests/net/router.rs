@@ -73,11 +73,21 @@ impl Config {
 
     /// One more address of a port.
     pub fn address(mut self, port: &str, address: &str) -> Self {
-        let name = format!("name = \"{port}\"");
-        let start = self.rest.find(&name).expect("a port of this name");
+        let start = self.start_of(port);
         let list = start + self.rest[start..].find("addresses = [").expect("it has addresses");
         self.rest.insert_str(list + "addresses = [".len(), &format!("\"{address}\", "));
         self
+    }
+
+    /// One more line of a port.
+    pub fn port(mut self, port: &str, line: &str) -> Self {
+        self.rest.insert_str(self.start_of(port), &format!("{line}\n"));
+        self
+    }
+
+    /// Where in the text a port has its name.
+    fn start_of(&self, port: &str) -> usize {
+        self.rest.find(&format!("name = \"{port}\"")).expect("a port of this name")
     }
 
     /// One more route.
@@ -148,6 +158,9 @@ impl Router {
         let commands = kernel::ip_commands(&config);
         fs::write(&file, commands).expect("the test's directory is writable");
         ip(&format!("-n {} -batch {}", router.namespace.name, file.display()));
+        if let Some(filter) = kernel::filter(&config) {
+            router.namespace.run(&format!("echo '{filter}' | nft -f -")).succeeds();
+        }
         router
     }
 

@@ -41,6 +41,7 @@ pub struct Builder {
     dmz: bool,
     wan_mtu: u32,
     far_mtu: u32,
+    dmz_mtu: u32,
     offloads: bool,
 }
 
@@ -73,6 +74,12 @@ impl Builder {
     /// MTU of the far link, in octets.
     pub fn far_mtu(mut self, mtu: u32) -> Self {
         self.far_mtu = mtu;
+        self
+    }
+
+    /// MTU of the dmz link, in octets.
+    pub fn dmz_mtu(mut self, mtu: u32) -> Self {
+        self.dmz_mtu = mtu;
         self
     }
 
@@ -192,7 +199,15 @@ pub struct Topology {
 impl Topology {
     /// A description to start from: one queue, MTU 1500, hosts that finish their checksums.
     pub fn builder() -> Builder {
-        Builder { queues: 1, far: false, dmz: false, wan_mtu: 1500, far_mtu: 1500, offloads: false }
+        Builder {
+            queues: 1,
+            far: false,
+            dmz: false,
+            wan_mtu: 1500,
+            far_mtu: 1500,
+            dmz_mtu: 1500,
+            offloads: false,
+        }
     }
 
     /// Two hosts and a router between them.
@@ -285,7 +300,8 @@ impl Topology {
     /// A veth pair between dmz and the router; again after it was deleted.
     pub fn plug_dmz(&self) {
         if let Some(dmz) = &self.dmz {
-            self.plug(dmz, &self.router, DMZ_DEVICE, 1500, self.builder.queues);
+            let Builder { dmz_mtu, queues, .. } = self.builder;
+            self.plug(dmz, &self.router, DMZ_DEVICE, dmz_mtu, queues);
         }
     }
 

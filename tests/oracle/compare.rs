@@ -9,11 +9,15 @@ use std::time::{Duration, Instant};
 use xrouter::packet::describe::describe;
 use xrouter::packet::text::{Direction, format_frame};
 
-use super::differences::{DIFFERENCES, MASKS};
+use super::differences::{DIFFERENCES, Difference, MASKS};
 use super::facts::{Case, surplus};
 use super::inputs::Inputs;
-use super::pair::{Frame, Outputs, PORTS, Pair};
+use super::network::{Key, PORTS};
+use super::octets::view4;
+use super::option_differences::OPTION_DIFFERENCES;
+use super::pair::{Frame, Outputs, Pair};
 use super::sporadic::SPORADIC;
+use super::ways::Ways;
 
 /// Frames that are sent together.
 const GROUP: usize = 64;
@@ -28,14 +32,18 @@ const TOLD_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub struct Tally {
     pub frames: u64,
+    /// What may differ.
+    pub listed: Vec<&'static Difference>,
     /// How often each entry of the list of differences was needed.
     pub used: BTreeMap<&'static str, u64>,
     /// What nothing explains, by kind.
     pub found: BTreeMap<String, Found>,
+    /// How each router shared flows out among the members of groups, in words.
+    pub shares: Vec<String>,
 }
 
 /// A kind of difference.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Found {
     pub times: u64,
     /// The first of its kind, in full.
@@ -46,12 +54,18 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Comparison {
     pair: Pair,
+    /// What the kernel, and what xrouter did with flows to groups.
+    ways: [Ways; 2],
     tally: Tally,
 }
 
 impl Comparison {
-    pub fn new() -> Self {
-        Self { pair: Pair::new(), tally: Tally::default() }
+    /// Of routers whose ports are told so.
+    pub fn new(options: &[Key]) -> Self {
+        let with_options: &[_] = if options.is_empty() { &[] } else { OPTION_DIFFERENCES };
+        let listed = with_options.iter().chain(DIFFERENCES).collect();
+        let tally = Tally { listed, ..Tally::default() };
+        Self { pair: Pair::new(options), ways: Default::default(), tally }
     }
 
     /// Compare for so long; `progress` is told every now and then.
@@ -76,6 +90,7 @@ impl Comparison {
                 break;
             }
         }
+        self.judge_shares();
         self.tally
     }
 
@@ -118,6 +133,7 @@ impl Comparison {
     }
 
     fn masked(&mut self, outputs: Outputs) -> Outputs {
+        self.watch_ways(&outputs);
         let mut mask = |frames: Vec<Frame>| {
             let mut frames: Vec<_> = frames.into_iter().map(|frame| self.mask(frame)).collect();
             frames.retain(|frame| !frame.octets.is_empty());
@@ -134,7 +150,7 @@ impl Comparison {
 
     fn mask(&mut self, mut frame: Frame) -> Frame {
         for mask in MASKS {
-            if (mask.blot)(&mut frame.octets) {
+            if (mask.blot)(&mut frame) {
                 *self.tally.used.entry(mask.name).or_default() += 1;
             }
         }
@@ -143,7 +159,7 @@ impl Comparison {
 
     fn judge(&mut self, frame: &Frame, outputs: &Outputs) {
         let case = Case { frame, outputs };
-        if let Some(known) = DIFFERENCES.iter().find(|known| (known.explains)(&case)) {
+        if let Some(known) = self.tally.listed.iter().find(|known| (known.explains)(&case)) {
             *self.tally.used.entry(known.name).or_default() += 1;
             return;
         }
@@ -155,8 +171,40 @@ impl Comparison {
             let example = told(frame, outputs, &reasons);
             self.tally.found.insert(kind.clone(), Found { times: 0, example });
         }
-        self.tally.found.entry(kind).or_insert(Found { times: 0, example: String::new() }).times +=
-            1;
+        self.tally.count(kind);
+    }
+
+    /// The packets of a flow to a group all go to one member.
+    fn watch_ways(&mut self, outputs: &Outputs) {
+        let routers = [("kernel", &outputs.kernel), ("xrouter", &outputs.xrouter)];
+        for (ways, (who, frames)) in self.ways.iter_mut().zip(routers) {
+            for frame in frames.iter().filter(|frame| !ways.keeps(frame)) {
+                let kind = format!("{who}: a flow goes two ways");
+                let mut example = String::new();
+                tell(&mut example, who, Direction::Leaves, std::slice::from_ref(frame));
+                self.tally.found.entry(kind.clone()).or_insert(Found { times: 0, example });
+                self.tally.count(kind);
+            }
+        }
+    }
+
+    /// The flows to a group are shared out by the weights.
+    fn judge_shares(&mut self) {
+        for (ways, who) in self.ways.iter().zip(["kernel", "xrouter"]) {
+            for share in ways.shares() {
+                if !share.is_fair() {
+                    self.tally.count(format!("{who}: unfair shares, {share}"));
+                }
+                self.tally.shares.push(format!("{who}: {share}"));
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// Once more, nothing explains this.
+    fn count(&mut self, kind: String) {
+        self.found.entry(kind).or_default().times += 1;
     }
 }
 
@@ -195,8 +243,11 @@ impl Patient {
 /// Whether one of the addresses is in this frame, which is of their family: in its header, in one
 /// quoted, or as what is asked for.
 fn mentions(output: &Frame, addresses: &[IpAddr]) -> bool {
-    const HEADERS: usize = 14 + 40 + 8 + 40;
-    let headers = &output.octets[..output.octets.len().min(HEADERS)];
+    // Not in what is quoted by what is quoted: there another frame's neighbour may be.
+    let header = view4(&output.octets).map_or(40, |view| view.header_len());
+    let quoted = if output.is_ipv6() { 40 } else { 20 };
+    let end = (14 + header + 8 + quoted).min(output.octets.len());
+    let headers = &output.octets[..end];
     let holds = |octets: &[u8]| headers.windows(octets.len()).any(|part| part == octets);
     addresses.iter().any(|address| match address {
         IpAddr::V4(address) => !output.is_ipv6() && holds(&address.octets()),

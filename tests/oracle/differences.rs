@@ -8,16 +8,18 @@ use xrouter::packet::{icmpv6, ipv6, protocol};
 use super::facts::*;
 use super::options::*;
 use super::pair::Frame;
+use super::ways::{self, blot_member};
 
 /// What is made equal in every frame that comes out, before it is compared.
 pub struct Mask {
     pub name: &'static str,
     pub reason: &'static str,
     /// Blot it out; false if it is not in this frame. What is left empty did not come out.
-    pub blot: fn(&mut Vec<u8>) -> bool,
+    pub blot: fn(&mut Frame) -> bool,
 }
 
 /// A difference that is meant.
+#[derive(Debug)]
 pub struct Difference {
     pub name: &'static str,
     pub reason: &'static str,
@@ -27,24 +29,30 @@ pub struct Difference {
 
 pub const MASKS: &[Mask] = &[
     Mask {
+        name: "member of a group",
+        reason: "RFC 2992: each router has a hash of its own. The shares, and that flows keep to theirs, \
+                 ways.rs looks after",
+        blot: blot_member,
+    },
+    Mask {
         name: "identification of own packets",
         reason: "RFC 6864 4: any value will do that is not used twice at a time",
-        blot: |octets| own4(octets).is_some() && blot4(octets, 4, 2),
+        blot: |frame| own4(&frame.octets).is_some() && blot4(&mut frame.octets, 4, 2),
     },
     Mask {
         name: "type of service of ICMP errors",
         reason: "RFC 1349 5.1: errors go with the default; the kernel takes that of the packet",
-        blot: |octets| own_error4(octets) && blot4(octets, 1, 1),
+        blot: |frame| own_error4(&frame.octets) && blot4(&mut frame.octets, 1, 1),
     },
     Mask {
         name: "flow label of own packets",
         reason: "RFC 6437 3: a source chooses it; the kernel takes a hash with a secret",
-        blot: |octets| own6(octets).is_some() && blot_flow(octets),
+        blot: |frame| own6(&frame.octets).is_some() && blot_flow(&mut frame.octets),
     },
     Mask {
         name: "identification of own fragments",
         reason: "RFC 7739 5: is not to be guessed",
-        blot: |octets| {
+        blot: |Frame { octets, .. }| {
             own6(octets).is_some_and(|view| {
                 view.next_header() == protocol::FRAGMENT && view.payload().len() >= 8
             }) && {
@@ -56,14 +64,14 @@ pub const MASKS: &[Mask] = &[
     Mask {
         name: "source of solicitations",
         reason: "RFC 4861 7.2.2: any of the port's; the kernel takes the packet's, if its own",
-        blot: |octets| {
+        blot: |Frame { octets, .. }| {
             own_message6(octets, |kind| kind == SOLICITATION) && set6(octets, SOURCE6, &ANY_OWN)
         },
     },
     Mask {
         name: "times in IPv4 options",
         reason: "no two routers write at the same time",
-        blot: |octets| blot_times(octets),
+        blot: |frame| blot_times(&mut frame.octets),
     },
 ];
 
@@ -285,6 +293,17 @@ pub const DIFFERENCES: &[Difference] = &[
                 && case.xrouter_all(own_error6)
                 && (case.kernel_all(own_question)
                     || case.equal_but(|octets| without_receiver(octets)))
+        },
+    },
+    Difference {
+        name: "link-local sender to a group behind several ports",
+        reason: "RFC 4007 9: is forwarded on its own link, refused beyond; which, the hash decides",
+        explains: |case| {
+            let group = case.destination6().and_then(|to| ways::group(to.into()));
+            case.source6().is_some_and(ipv6::is_link_local)
+                && group.is_some_and(|group| group.ports().len() > 1)
+                && ((case.kernel_passes_on6() && case.xrouter_all(own_error6_or_question))
+                    || (case.xrouter_passes_on6() && case.kernel_all(own_error6_or_question)))
         },
     },
     Difference {

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use xrouter::packet::ethernet::{self, HEADER, MacAddress, ether_type};
 use xrouter::packet::{arp, icmpv4, icmpv6, ipv4, ipv6, protocol, transport};
 
+use super::network::ROUTER_MACS;
 pub use super::octets::*;
-use super::pair::{Frame, Outputs, ROUTER_MACS};
+use super::pair::{Frame, Outputs};
 
 /// What stands for any global address of the router.
 pub const ANY_OWN: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -32,6 +33,15 @@ impl<'a> Case<'a> {
 
     pub fn xrouter_all(&self, holds: fn(&[u8]) -> bool) -> bool {
         self.outputs.xrouter.iter().all(|output| holds(&output.octets))
+    }
+
+    /// The kernel sent an IPv6 packet of somebody else's, and nothing else.
+    pub fn kernel_passes_on6(&self) -> bool {
+        !self.only_xrouter() && self.kernel_all(is_of_others6)
+    }
+
+    pub fn xrouter_passes_on6(&self) -> bool {
+        !self.only_kernel() && self.xrouter_all(is_of_others6)
     }
 
     /// Both did the same, but for what is blotted out.
@@ -96,7 +106,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn is_arp(&self) -> bool {
-        self.frame.octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes())
+        is_arp(&self.frame.octets)
     }
 
     pub fn claims_no_host(&self) -> bool {
@@ -121,14 +131,15 @@ impl<'a> Case<'a> {
             .is_some_and(|packet| transport::is_unfinished(packet).is_some())
     }
 
-    /// Later fragments of ICMPv6, and packets whose headers are cut short before what may be ICMPv6,
-    /// or are too many.
+    /// Later fragments of ICMPv6, those that end before its type, and packets whose headers are cut
+    /// short before what may be ICMPv6, or are too many.
     pub fn hides_icmp6(&self) -> bool {
         let Some(view) = self.view6() else { return false };
         let upper = view.upper_layer();
         let next = view.packet().get(upper.offset);
         let may_follow = |next| next == protocol::ICMPV6 || ipv6::is_extension(next);
-        (upper.is_later_fragment() && upper.protocol == protocol::ICMPV6)
+        let no_type = upper.is_later_fragment() || next.is_none();
+        (no_type && upper.protocol == protocol::ICMPV6)
             || (!upper.complete && next.is_some_and(|&next| may_follow(next)))
     }
 
@@ -187,28 +198,32 @@ pub fn surplus(many: &[Frame], few: &[Frame]) -> Vec<Frame> {
 }
 
 pub fn is_subnet_broadcast(address: Ipv4Addr) -> bool {
-    matches!(address.octets(), [10, 1 | 2, 0, 255])
+    matches!(address.octets(), [10, 1 | 2 | 4, 0, 255])
 }
 
 /// A subnet's own address: any of its routers.
 pub fn is_anycast(address: Ipv6Addr) -> bool {
     matches!(
         address.segments(),
-        [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 0] | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
+        [0x2001, 0xdb8, 1 | 2 | 4, 0, 0, 0, 0, 0] | [0xfe80, 0, 0, 0, 0, 0, 0, 0]
     )
+}
+
+fn is_arp(octets: &[u8]) -> bool {
+    octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes())
 }
 
 /// A packet of the router's own.
 pub fn own4(octets: &[u8]) -> Option<ipv4::View<'_>> {
-    view4(octets).filter(|view| matches!(view.source().octets(), [10, 1 | 2, 0, 1]))
+    view4(octets).filter(|view| matches!(view.source().octets(), [10, 1 | 2 | 4, 0, 1]))
 }
 
 pub fn own6(octets: &[u8]) -> Option<ipv6::View<'_>> {
     view6(octets).filter(|view| {
         matches!(
             view.source().segments(),
-            [0x2001, 0xdb8, 1 | 2, 0, 0, 0, 0, 1]
-                | [0xfe80, 0, 0, 0, 0, 0x0aff, 0xfe01 | 0xfe02, 1]
+            [0x2001, 0xdb8, 1 | 2 | 4, 0, 0, 0, 0, 1]
+                | [0xfe80, 0, 0, 0, 0, 0x0aff, 0xfe01 | 0xfe02 | 0xfe04, 1]
         )
     })
 }
@@ -237,11 +252,10 @@ pub fn own_problem6(octets: &[u8]) -> bool {
 
 /// The router tells its link who it is, unasked.
 pub fn own_announcement(octets: &[u8]) -> bool {
-    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
     let gratuitous = |packet: &[u8]| packet.get(14..18) == packet.get(24..28);
     let advertises = own_advertisement(octets);
     let to_all = view6(octets).is_some_and(|view| view.destination().is_multicast());
-    (arp && gratuitous(&octets[HEADER..])) || (advertises && to_all)
+    (is_arp(octets) && gratuitous(&octets[HEADER..])) || (advertises && to_all)
 }
 
 pub fn own_advertisement(octets: &[u8]) -> bool {
@@ -250,13 +264,28 @@ pub fn own_advertisement(octets: &[u8]) -> bool {
 
 /// The router asks for a neighbour's MAC.
 pub fn own_question(octets: &[u8]) -> bool {
-    let arp = octets.get(HEADER - 2..HEADER) == Some(&ether_type::ARP.to_be_bytes());
     let is_request = octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 1]);
-    (arp && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
+    (is_arp(octets) && is_request) || own_message6(octets, |kind| kind == SOLICITATION)
+}
+
+/// The router tells one neighbour its MAC by ARP.
+pub fn own_reply(octets: &[u8]) -> bool {
+    is_arp(octets) && octets.get(HEADER + 6..HEADER + 8) == Some(&[0, 2])
+}
+
+/// The router asks a neighbour that it knows whether it is still there.
+pub fn own_probe(octets: &[u8]) -> bool {
+    let to_one = ethernet::View::new(octets).is_some_and(|to| to.destination().is_unicast());
+    to_one && own_question(octets)
 }
 
 pub fn is_to_link_local(octets: &[u8]) -> bool {
     view6(octets).is_some_and(|view| ipv6::is_link_local(view.destination()))
+}
+
+/// An IPv6 packet of somebody else's, passed on.
+fn is_of_others6(octets: &[u8]) -> bool {
+    view6(octets).is_some() && own6(octets).is_none()
 }
 
 /// An ICMPv6 error of the router's own.

@@ -5,19 +5,22 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use xrouter::packet::ethernet::MacAddress;
 
-use super::pair::{Frame, HOST_MACS, ROUTER_MACS, octets};
+use super::network::{HOST_MACS, ROUTER_MACS};
+use super::pair::{Frame, octets};
 use super::random::Random;
 
 /// Hosts: connected, routed, more or less specifically.
-const HOSTS_4: &str = "10.1.0.2 10.1.0.3 10.2.0.2 10.2.0.3 10.2.0.77 10.3.0.5 10.3.0.129 10.3.0.200 10.4.0.9 \
+const HOSTS_4: &str = "10.1.0.2 10.1.0.3 10.2.0.2 10.2.0.3 10.2.0.77 10.3.0.5 10.3.0.129 10.3.0.200 10.5.0.9 \
+    10.4.0.2 10.4.0.3 10.6.0.9 10.6.7.8 10.7.0.9 10.7.6.5 \
     8.8.8.8";
 /// Addresses with a meaning of their own, to be a source or a destination.
-const SPECIAL_4: &str = "10.1.0.1 10.2.0.1 10.1.0.0 10.2.0.0 10.1.0.255 10.2.0.255 0.0.0.0 0.1.2.3 127.0.0.1 \
+const SPECIAL_4: &str = "10.1.0.1 10.2.0.1 10.4.0.1 10.1.0.0 10.2.0.0 10.1.0.255 10.2.0.255 10.4.0.255 0.0.0.0 0.1.2.3 127.0.0.1 \
     127.255.0.9 169.254.1.1 224.0.0.1 224.0.0.5 224.0.1.1 239.1.2.3 240.0.0.1 \
     255.255.255.254 255.255.255.255 198.51.100.9 203.0.113.9 203.0.113.200 192.0.2.1 \
     10.1.0.200 10.2.0.201 192.168.0.1 172.16.0.1";
 const HOSTS_6: &str = "2001:db8:1::2 2001:db8:1::3 2001:db8:2::2 2001:db8:2::3 2001:db8:3::5 2001:db8:3:80::9 \
-    2001:db8:3:80::7 2001:db8:4::9 fd00::7";
+    2001:db8:3:80::7 2001:db8:5::9 fd00::7 2001:db8:4::2 2001:db8:4::3 2001:db8:6::9 2001:db8:6:7::8 \
+    2001:db8:7::9 2001:db8:7:6::5";
 const SPECIAL_6: &str = "2001:db8:1::1 2001:db8:2::1 2001:db8:1:: 2001:db8:2:: :: ::1 ::ffff:10.2.0.2 ::10.2.0.2 \
     fe80::2 fe80::3 fe80::aff:fe01:1 fe80::aff:fe02:1 fe80:: fec0::9 ff00::1 ff01::1 ff02::1 \
     ff02::2 ff02::1:ff00:1 ff05::2 ff0e::9 2001:db8:b::9 2001:db8:c::9 2001:db8:d::9 3fff::1 \
@@ -32,7 +35,7 @@ const PROTOCOLS: [u8; 16] = [0, 2, 4, 6, 17, 41, 47, 50, 51, 58, 59, 89, 103, 13
 
 /// A frame; None if it would be longer than its link carries.
 pub fn frame(random: &mut Random) -> Option<Frame> {
-    let port = usize::from(random.once_in(3));
+    let port = random.pick(&[0, 0, 1, 2]);
     let (mut packet, destination) = match random.below(20) {
         0 => arp(random),
         1..11 => ipv4(random),
@@ -55,7 +58,7 @@ fn ethernet(random: &mut Random, port: usize, group: &str) -> String {
     let usual = ROUTER_MACS[port];
     let destination = match random.below(40) {
         0 => "ff:ff:ff:ff:ff:ff",
-        1 => ROUTER_MACS[1 - port],
+        1 => ROUTER_MACS[(port + 1) % ROUTER_MACS.len()],
         2 => "02:00:0a:01:00:99",
         3 => "01:00:5e:00:00:01",
         4 => "33:33:00:00:00:01",
@@ -115,11 +118,11 @@ fn address4(random: &mut Random, n: usize) -> Ipv4Addr {
         return Ipv4Addr::from([(); 4].map(|()| random.octet()));
     }
     if random.once_in(4) {
-        return Ipv4Addr::new(10, 3, random.octet(), random.octet());
+        return Ipv4Addr::new(10, random.pick(&[3, 6, 7]), random.octet(), random.octet());
     }
     // Any neighbour that is known: each is told of better ways so often and no more.
     if random.once_in(4) {
-        return Ipv4Addr::new(10, random.pick(&[1, 2]), 0, random.octet() & 0x7f | 2);
+        return Ipv4Addr::new(10, random.pick(&[1, 2, 4]), 0, random.octet() & 0x7f | 2);
     }
     let from = if random.once_in(n) { SPECIAL_4 } else { HOSTS_4 };
     random.word(from).parse().expect("an address")
@@ -170,7 +173,7 @@ fn address6(random: &mut Random, n: usize) -> Ipv6Addr {
     }
     if random.once_in(6) {
         let host = 2 + u16::from(random.octet() & 7);
-        return Ipv6Addr::new(0x2001, 0xdb8, random.pick(&[1, 2]), 0, 0, 0, 0, host);
+        return Ipv6Addr::new(0x2001, 0xdb8, random.pick(&[1, 2, 4, 6, 7]), 0, 0, 0, 0, host);
     }
     let from = if random.once_in(n) { SPECIAL_6 } else { HOSTS_6 };
     random.word(from).parse().expect("an address")

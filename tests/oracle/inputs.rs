@@ -1,9 +1,9 @@
 //! What goes into both routers: every frame of the cases, then changed copies of them, generated
-//! frames, and changed copies of those, without an end.
+//! frames, and changed copies of those, without an end; packets of flows all along.
 
 use super::pair::Frame;
 use super::random::Random;
-use super::{cases, generate, mutate};
+use super::{cases, flows, generate, mutate};
 
 /// All of it, the same for the same seed.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ impl Inputs {
     }
 
     fn any(&mut self) -> Frame {
+        if self.random.once_in(9) {
+            return flows::packet(&mut self.random);
+        }
         if let Some(case) = self.cases.get(self.taken) {
             self.taken += 1;
             return case.clone();

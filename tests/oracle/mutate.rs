@@ -4,7 +4,8 @@
 use xrouter::packet::ethernet::{self, ether_type};
 use xrouter::packet::ipv4;
 
-use super::pair::{Frame, MTUS};
+use super::network::MTUS;
+use super::pair::Frame;
 use super::random::Random;
 
 /// Values that tend to be special, for a field of two octets.

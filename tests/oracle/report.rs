@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::compare::Tally;
-use super::differences::{DIFFERENCES, MASKS};
+use super::differences::MASKS;
 use super::sporadic::SPORADIC;
 
 /// How often a line is written.
@@ -38,13 +38,14 @@ impl Progress {
 /// How often each entry of the list was needed. One that never is in a long run can go.
 pub fn table(tally: &Tally) -> String {
     let masks = MASKS.iter().map(|mask| ("masked", mask.name, mask.reason));
-    let known = DIFFERENCES.iter().map(|known| ("allowed", known.name, known.reason));
+    let known = tally.listed.iter().map(|known| ("allowed", known.name, known.reason));
     let mut text = format!("{} frames compared\n", tally.frames);
     let sporadic = SPORADIC.iter().map(|this| ("left out", this.name, this.reason));
     for (what, name, reason) in masks.chain(sporadic).chain(known) {
         let times = tally.used.get(name).map_or("never".to_owned(), u64::to_string);
         let _ = writeln!(text, "{times:>9} {what:8} {name}: {reason}");
     }
+    tally.shares.iter().for_each(|share| text += &format!("{share}\n"));
     text
 }
 

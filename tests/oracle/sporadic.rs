@@ -4,7 +4,7 @@
 use xrouter::packet::ethernet::HEADER;
 use xrouter::packet::{icmpv4, icmpv6, ipv6, redirect};
 
-use super::facts::{is_anycast, own_advertisement, own_announcement, own4, own6};
+use super::facts::{is_anycast, own_advertisement, own_announcement, own_probe, own4, own6};
 use super::pair::{Frame, Outputs};
 
 /// Frames that may be missing.
@@ -30,6 +30,11 @@ pub const SPORADIC: &[Sporadic] = &[
         name: "who is the anycast address",
         reason: "RFC 4861 7.2.7: is answered after a random time",
         about: |frame| Some(&frame.octets[..]).filter(|octets| is_about_anycast(octets)),
+    },
+    Sporadic {
+        name: "whether a neighbour is still there",
+        reason: "RFC 4861 7.3.3: is asked seconds after an earlier frame told who it is",
+        about: |frame| Some(&frame.octets[..]).filter(|octets| own_probe(octets)),
     },
 ];
 
