@@ -109,3 +109,32 @@ fn a_tap_whose_queue_is_full() {
     net.lan.run("ping -c 1 10.1.0.1").succeeds();
     router.stop();
 }
+
+/// R09: the kernel takes its time over each packet: its filter has many rules, and none matches.
+#[test]
+fn a_kernel_that_is_slow() {
+    needs_xrouter!();
+    const RULES: u32 = 4000;
+    let (net, router) = started(Topology::builder());
+    let chunks = umem_is_whole(&router);
+    let rules: String = (1..=RULES).map(|mark| format!("meta mark {mark} drop\n")).collect();
+    let table = format!(
+        "table inet slow {{\nchain input {{\ntype filter hook input priority 0;\n{rules}}}\n}}\n"
+    );
+    let file = net.directory.join("slow.nft");
+    std::fs::write(&file, table).expect("the directory is writable");
+    let canary = Canary::start(&net);
+    router.host().run(&format!("nft -f {}", file.display())).succeeds();
+    let flood = for_the_stack(&net, 20_000);
+    let (time, before) = (at_length(seconds(15), seconds(5)) * soak(), router.usage().core);
+    std::thread::sleep(time);
+    let share = (router.usage().core - before).as_secs_f64() / time.as_secs_f64();
+    drop(flood);
+    let flight = canary.stop();
+    closes(&router, chunks);
+    assert!(router.dropped("policed_icmp") > 1000, "it was more than the kernel is given");
+    let found = format!("{flight}; {:.0} % of a core", 100.0 * share);
+    figure("R09", "slow kernel behind the tap: transit loss 0", found, flight.lost_nothing());
+    answers_again(&net);
+    router.stop();
+}

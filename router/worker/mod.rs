@@ -73,6 +73,10 @@ pub struct Setup {
     pub start: Instant,
 }
 
+/// How long a round may write to taps: the kernel's stack runs in the write, and may be slow, while
+/// the receive rings (1024 frames unless router.toml says otherwise) fill up.
+const PUNT_MAX: Duration = Duration::from_micros(250);
+
 /// Be a worker until [`Command::Stop`] comes.
 pub fn run(setup: &Setup, mut area: Area) {
     let pool = Pool::new(&mut area);
@@ -136,12 +140,12 @@ impl<'w> Worker<'w> {
         let received = self.receive() + self.read_taps() + self.take_handed_over();
         let obeyed = self.obey();
         self.hold();
-        self.punt();
+        let punted_all = self.punt();
         let sent_all = self.transmit();
         self.report();
         self.sample();
         self.setup.epochs.pass(self.setup.number); // quiescent: no table is referred to here
-        let busy = received + obeyed > 0 || !sent_all;
+        let busy = received + obeyed > 0 || !sent_all || !punted_all;
         self.breathe(busy);
         !self.stopping
     }
@@ -295,14 +299,20 @@ impl<'w> Worker<'w> {
         }
     }
 
-    /// Up to the kernel's stack.
-    fn punt(&mut self) {
+    /// Up to the kernel's stack, which does its work while we write: no longer than transit can
+    /// wait. False if something is left for the next round.
+    fn punt(&mut self) -> bool {
+        let mut until = None;
+        let mut punted_all = true;
         for port in &mut self.ports {
             let frames = self.out.to_punt(port.id());
             if !frames.is_empty() {
-                port.punt(frames, &mut self.pool, self.local.counters);
+                let until = *until.get_or_insert_with(|| Instant::now() + PUNT_MAX);
+                port.punt(frames, until, &mut self.pool, self.local.counters);
+                punted_all &= frames.is_empty();
             }
         }
+        punted_all
     }
 
     /// Out to the wire; false if something is left for the next round.

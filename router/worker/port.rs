@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::handover::Handover;
 use super::mailbox::Attachment;
@@ -104,24 +105,26 @@ impl Port {
         TAP_READS_PER_ROUND
     }
 
-    /// Write `frames` to the tap.
+    /// Write `frames` to the tap, one at least. What is not written by `until` stays.
     pub fn punt<'umem>(
         &self,
         frames: &mut Place<'umem>,
+        until: Instant,
         pool: &mut Pool<'umem>,
         counters: &WorkerCounters,
     ) {
         let Some(tap) = &self.tap else {
             return drop_all(frames, DropReason::TapDown, pool, counters);
         };
-        merge::write_all(tap, frames, pool, |frame, fate| {
+        let count = |frame: &Frame, fate| {
             let counters = counters.port(frame.ingress());
             match fate {
                 Ok(()) => counters.punted.add(1),
                 Err(WriteError::Full) => counters.drop(DropReason::TapFull),
                 Err(WriteError::Down | WriteError::Other(_)) => counters.drop(DropReason::TapDown),
             }
-        });
+        };
+        merge::write_all(tap, frames, pool, count, || Instant::now() < until);
     }
 
     /// Put `frames` into the transmit ring. What does not fit is dropped: a ring that is full says

@@ -139,10 +139,17 @@ impl Router {
         let process = Some(launch(net, config));
         let mut router =
             Self { namespace: net.router.clone(), socket: config.socket.clone(), process };
-        let answers = || router.ask("ports --json").ok() || !router.is_running();
+        let answers = || router.works() || !router.is_running();
         let ready = holds_within(START, answers) && router.is_running();
         assert!(ready, "xrouter does not start:\n{}", router.log());
         router
+    }
+
+    /// Whether it answers, and every worker has gone round: before that it has no chunks to show.
+    fn works(&self) -> bool {
+        let workers = self.ask("workers --json");
+        let rows: Vec<Value> = serde_json::from_str(&workers.stdout).unwrap_or_default();
+        workers.ok() && rows.iter().all(|worker| worker["rounds"] != 0)
     }
 
     /// The kernel as the router in the middle: it does as the configuration says, as far as it can.

@@ -37,14 +37,15 @@ impl Sink for Queue {
     }
 }
 
-/// Write all `frames`, which are for the same tap, in their order, and give them back to the
-/// `pool`. `done` hears of each what became of it. Segments that follow each other directly and
-/// belong together go as one.
+/// Write `frames`, which are for the same tap, in their order, and give them back to the `pool`.
+/// `done` hears of each what became of it. Segments that follow each other directly and belong
+/// together go as one. After each write `go_on` is asked; if it says no, the rest stays.
 pub fn write_all<'umem, const N: usize>(
     sink: &impl Sink,
     frames: &mut ArrayVec<Frame<'umem>, N>,
     pool: &mut Pool<'umem>,
     mut done: impl FnMut(&Frame<'umem>, Result<(), WriteError>),
+    mut go_on: impl FnMut() -> bool,
 ) {
     let mut rest = frames.as_slice();
     let mut fate = Ok(());
@@ -60,8 +61,12 @@ pub fn write_all<'umem, const N: usize>(
         }
         front.iter().for_each(|frame| done(frame, fate));
         rest = behind;
+        if !go_on() {
+            break;
+        }
     }
-    for frame in frames.drain(..) {
+    let written = frames.len() - rest.len();
+    for frame in frames.drain(..written) {
         pool.give(frame);
     }
 }

@@ -32,7 +32,7 @@ fn merged(frames: &[(Vec<u8>, bool)]) -> Vec<(Header, Vec<u8>)> {
             frame.mark_unfinished(*unfinished);
             batch.push(frame);
         }
-        write_all(&tap, &mut batch, pool, |_, fate| told += usize::from(fate.is_ok()));
+        write_all(&tap, &mut batch, pool, |_, fate| told += usize::from(fate.is_ok()), || true);
     });
     assert_eq!(told, frames.len());
     tap.packets.into_inner()
@@ -220,7 +220,7 @@ fn a_tap_that_is_down_is_asked_once_and_a_full_one_again() {
             for sequence in [1, 100, 200] {
                 batch.push(pool.copy_of(&plain(sequence).packet(b"x"), port()).unwrap());
             }
-            write_all(&tap, &mut batch, pool, |_, fate| fates.push(fate));
+            write_all(&tap, &mut batch, pool, |_, fate| fates.push(fate), || true);
         });
         assert_eq!(fates, [Err(refuse); 3]);
         assert_eq!(tap.packets.borrow().len(), calls);
