@@ -54,7 +54,10 @@ pub fn print_goal(goal: &str, asked: Asked, unit: &str, measured: f64) {
         Asked::AtLeast(limit) => (">=", limit, measured >= limit),
     };
     let asked = format!("{sign} {limit} {unit}");
-    print("goal", json!({"goal": goal, "asked": asked, "measured": measured, "unit": unit, "met": met}));
+    print(
+        "goal",
+        json!({"goal": goal, "asked": asked, "measured": measured, "unit": unit, "met": met}),
+    );
 }
 
 /// Print where it was measured and how busy that was: without it no figure means anything.
@@ -66,8 +69,17 @@ pub fn print_machine() {
         line.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown").to_owned()
     };
     let load = read("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned();
-    let vectors = if field("flags").contains("avx512f") { "AVX-512" } else { "no AVX-512" };
+    let has_avx512 = field("flags").split(' ').any(|flag| flag == "avx512f");
+    let vectors = if has_avx512 { "AVX-512" } else { "no AVX-512" };
     let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
-    let model = format!("{}, family {} model {}", field("model name"), field("cpu family"), field("model\t"));
-    print("machine", json!({"processor": model, "vectors": vectors, "kernel": kernel, "load": load}));
+    let model = format!(
+        "{}, family {} model {}",
+        field("model name"),
+        field("cpu family"),
+        field("model\t")
+    );
+    print(
+        "machine",
+        json!({"processor": model, "vectors": vectors, "kernel": kernel, "load": load}),
+    );
 }

@@ -17,8 +17,7 @@ use xrouter::table::fib4::GROUPS_MAX;
 use xrouter::table::{Budget, Fib, FibWriter, Layout, Maps, Memory};
 
 /// MACs of the two ports.
-pub const MACS: [MacAddress; 2] =
-    [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
+pub const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
 /// MTU of both.
 pub const MTU: u16 = 1500;
 

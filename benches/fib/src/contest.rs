@@ -25,7 +25,9 @@ impl Trace {
         let expected = addresses.iter().map(|&address| oracle.hop(address)).collect();
         let mut trace = Self { kind, v4: Vec::new(), v6: Vec::new(), octets: Vec::new(), expected };
         match table.family {
-            Family::V4 => trace.v4 = addresses.iter().map(|address| (address >> 96) as u32).collect(),
+            Family::V4 => {
+                trace.v4 = addresses.iter().map(|address| (address >> 96) as u32).collect()
+            }
             Family::V6 => {
                 trace.octets = addresses.iter().map(|address| address.to_be_bytes()).collect();
                 trace.v6 = addresses;
@@ -62,8 +64,17 @@ pub struct Score {
 }
 
 /// Rounds of everybody in turn, there and back. The first is for the caches, and not counted.
-pub fn compete(contestants: &mut [Box<dyn Contestant + '_>], trace: &Trace, rounds: usize) -> Vec<Score> {
-    let score = |c: &Box<dyn Contestant + '_>| Score { name: c.name(), batch: c.batch(), rounds: Vec::new(), wrong: 0 };
+pub fn compete(
+    contestants: &mut [Box<dyn Contestant + '_>],
+    trace: &Trace,
+    rounds: usize,
+) -> Vec<Score> {
+    let score = |c: &Box<dyn Contestant + '_>| Score {
+        name: c.name(),
+        batch: c.batch(),
+        rounds: Vec::new(),
+        wrong: 0,
+    };
     let mut scores: Vec<_> = contestants.iter().map(score).collect();
     for round in 0..=rounds {
         let mut order: Vec<_> = (0..contestants.len()).collect();
@@ -74,7 +85,8 @@ pub fn compete(contestants: &mut [Box<dyn Contestant + '_>], trace: &Trace, roun
             let contestant = &mut contestants[number];
             contestant.prepare(trace);
             let (time, ()) = timed(|| contestant.look_up(trace));
-            scores[number].wrong += (0..trace.len()).filter(|&i| contestant.found(i) != trace.expected[i]).count();
+            scores[number].wrong +=
+                (0..trace.len()).filter(|&i| contestant.found(i) != trace.expected[i]).count();
             if round > 0 {
                 scores[number].rounds.push(time.as_nanos() as f64 / trace.len() as f64);
             }
@@ -88,11 +100,14 @@ pub fn print(scores: &[Score], anchor: &str, table: &str, trace: &Trace, family:
     for score in scores {
         let anchor = scores.iter().find(|other| other.name == anchor && other.batch == score.batch);
         let ratio = anchor.map(|anchor| Spread::of_ratios(&score.rounds, &anchor.rounds).json());
-        common::figure::print("lookup", json!({
-            "family": family.to_string(), "table": table, "trace": trace.kind.to_string(),
-            "program": score.name, "batch": score.batch, "ns": Spread::of(score.rounds.clone()).json(),
-            "ratio": ratio, "wrong": score.wrong,
-        }));
+        common::figure::print(
+            "lookup",
+            json!({
+                "family": family.to_string(), "table": table, "trace": trace.kind.to_string(),
+                "program": score.name, "batch": score.batch, "ns": Spread::of(score.rounds.clone()).json(),
+                "ratio": ratio, "wrong": score.wrong,
+            }),
+        );
     }
 }
 

@@ -41,9 +41,10 @@ impl Kind {
         if matches!(self, Self::Fib6 | Self::Lpm6) { Family::V6 } else { Family::V4 }
     }
 
-    /// Groups of 256 entries: as many as 15 bits can name, or enough for any table here.
+    /// Groups of 256 entries: as many as 15 bits can name, or enough for what rte_fib6 reserves for
+    /// 100,000 long prefixes.
     fn groups(self) -> u32 {
-        if self.family() == Family::V4 { 32_767 } else { 1 << 19 }
+        if self.family() == Family::V4 { 32_767 } else { 1 << 20 }
     }
 }
 
@@ -69,15 +70,26 @@ unsafe extern "C" {
     fn shim_found(shim: *const Shim, found: *const u64, i: u32) -> u16;
 }
 
-/// Start DPDK: ordinary memory, no devices, nothing left behind in the file system. Once, before
-/// any table.
+/// Start DPDK: ordinary memory, no devices. Once, before any table.
 pub fn start(core: usize) -> Result<()> {
     let core = core.to_string();
     let options = [
-        "fib", "--no-huge", "-m", "3072", "--no-pci", "--no-telemetry", "--in-memory",
-        "--log-level", "critical", "--force-max-simd-bitwidth", "512", "-l", &core,
+        "fib",
+        "--no-huge",
+        "-m",
+        "5120",
+        "--no-pci",
+        "--no-telemetry",
+        "--no-shconf",
+        "--log-level",
+        "critical",
+        "--force-max-simd-bitwidth",
+        "512",
+        "-l",
+        &core,
     ];
-    let options: Vec<_> = options.iter().map(|&option| CString::new(option)).collect::<Result<_, _>>()?;
+    let options: Vec<_> =
+        options.iter().map(|&option| CString::new(option)).collect::<Result<_, _>>()?;
     let mut pointers: Vec<_> = options.iter().map(|option| option.as_ptr().cast_mut()).collect();
     let count = c_int::try_from(pointers.len())?;
     pointers.push(std::ptr::null_mut());
@@ -85,7 +97,7 @@ pub fn start(core: usize) -> Result<()> {
     std::mem::forget(options);
     // SAFETY: `argc` strings and a null, as main() has them.
     let error = unsafe { shim_start(count, pointers.as_mut_ptr()) };
-    ensure!(error == 0, "DPDK does not start (errno {}); it needs 3 GB of memory", -error);
+    ensure!(error == 0, "DPDK does not start (errno {}); it needs 5 GB of memory", -error);
     Ok(())
 }
 
@@ -111,7 +123,12 @@ impl Dpdk {
         let to = octets(self.kind.family(), route.to);
         // SAFETY: the table lives, and `to` has as many octets as its family's addresses.
         let error = unsafe { shim_add(self.shim.as_ptr(), to.as_ptr(), route.to.len, route.hop) };
-        ensure!(error == 0, "{}: {} refused: {error}", self.kind.name(), route.to.net(self.kind.family()));
+        ensure!(
+            error == 0,
+            "{}: {} refused: {error}",
+            self.kind.name(),
+            route.to.net(self.kind.family())
+        );
         Ok(())
     }
 
@@ -120,7 +137,12 @@ impl Dpdk {
         let to = octets(self.kind.family(), prefix);
         // SAFETY: as in `add`.
         let error = unsafe { shim_delete(self.shim.as_ptr(), to.as_ptr(), prefix.len) };
-        ensure!(error == 0, "{}: {} not withdrawn: {error}", self.kind.name(), prefix.net(self.kind.family()));
+        ensure!(
+            error == 0,
+            "{}: {} not withdrawn: {error}",
+            self.kind.name(),
+            prefix.net(self.kind.family())
+        );
         Ok(())
     }
 
@@ -198,7 +220,9 @@ impl Contestant for Lookup<'_> {
         let (count, batch) = (self.found.len() as u32, self.batch as u32);
         // SAFETY: the trace has `count` addresses of this family, and there is as much room for
         // the answers. DPDK does not write to the addresses.
-        unsafe { shim_look_up(table.shim.as_ptr(), addresses, self.found.as_mut_ptr(), count, batch) };
+        unsafe {
+            shim_look_up(table.shim.as_ptr(), addresses, self.found.as_mut_ptr(), count, batch)
+        };
     }
 
     fn found(&self, i: usize) -> u16 {

@@ -67,7 +67,8 @@ fn contest(options: &Options, table: &Table, long: bool) -> Result<()> {
         contestants.push(Box::new(Xrouter::new(&fib, family, batch)));
         dpdk.iter().for_each(|table| contestants.extend(ways(table, batch)));
     }
-    contestants.extend(peers::crates(table).into_iter().map(|peer| peer as Box<dyn Contestant + '_>));
+    contestants
+        .extend(peers::crates(table).into_iter().map(|peer| peer as Box<dyn Contestant + '_>));
     let name = if long { "full + long" } else { "full" };
     let oracle = Oracle::new(table);
     for kind in [TraceKind::Random, TraceKind::Prefix, TraceKind::Zipf] {
@@ -78,9 +79,16 @@ fn contest(options: &Options, table: &Table, long: bool) -> Result<()> {
         ensure!(wrong.is_none(), "{}: wrong answers", wrong.map_or("", |score| &score.name));
         // With longer prefixes `random` would hardly ever find one.
         let trace = if long { TraceKind::Prefix } else { goal.trace };
-        if kind == trace && let Some(ratio) = contest::ratio(&scores, anchor) {
+        if kind == trace
+            && let Some(ratio) = contest::ratio(&scores, anchor)
+        {
             let asked = Asked::AtMost(if long { goal.long } else { goal.full });
-            print_goal(&format!("{family}, {name}, {kind}, batches of {BATCH}"), asked, &format!("x {anchor}"), ratio);
+            print_goal(
+                &format!("{family}, {name}, {kind}, batches of {BATCH}"),
+                asked,
+                &format!("x {anchor}"),
+                ratio,
+            );
         }
     }
     Ok(())

@@ -62,6 +62,9 @@ fn main() -> Result<()> {
     // Where threads may run is asked before DPDK binds this one.
     let core = CoreId { id: options.core };
     dpdk::start(options.core)?;
+    if options.part == Part::Lookup {
+        common::figure::print_machine();
+    }
     anyhow::ensure!(core_affinity::set_for_current(core), "no core {}", options.core);
     match options.part {
         Part::Lookup => lookup::run(&options),

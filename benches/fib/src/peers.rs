@@ -55,8 +55,12 @@ impl Contestant for Xrouter {
     fn look_up(&mut self, trace: &Trace) {
         let found = self.found.chunks_mut(self.batch);
         match (self.family, self.batch) {
-            (Family::V4, 1) => each(&trace.v4, &mut self.found, |address| self.fib.v4.lookup(address)),
-            (Family::V6, 1) => each(&trace.v6, &mut self.found, |address| self.fib.v6.lookup(address)),
+            (Family::V4, 1) => {
+                each(&trace.v4, &mut self.found, |address| self.fib.v4.lookup(address))
+            }
+            (Family::V6, 1) => {
+                each(&trace.v6, &mut self.found, |address| self.fib.v6.lookup(address))
+            }
             (Family::V4, batch) => {
                 let batches = trace.v4.chunks(batch).zip(found);
                 batches.for_each(|(addresses, found)| self.fib.v4.lookup_batch(addresses, found));
@@ -148,7 +152,9 @@ fn crates4(table: &Table) -> Vec<Box<dyn Contestant>> {
     });
     let poptrie: Poptrie<Ipv4Net, u16> = routes4(table).collect();
     vec![
-        one_by_one("prefix-trie", move |trace, i| map.get_lpm(&(trace.v4[i], 32)).map(|(_, &hop)| hop)),
+        one_by_one("prefix-trie", move |trace, i| {
+            map.get_lpm(&(trace.v4[i], 32)).map(|(_, &hop)| hop)
+        }),
         one_by_one("treebitmap", move |trace, i| {
             bitmap.longest_match(Ipv4Addr::from(trace.v4[i])).map(|(_, _, &hop)| hop)
         }),
@@ -165,7 +171,9 @@ fn crates6(table: &Table) -> Vec<Box<dyn Contestant>> {
     });
     let poptrie: Poptrie<Ipv6Net, u16> = routes6(table).collect();
     vec![
-        one_by_one("prefix-trie", move |trace, i| map.get_lpm(&(trace.v6[i], 128)).map(|(_, &hop)| hop)),
+        one_by_one("prefix-trie", move |trace, i| {
+            map.get_lpm(&(trace.v6[i], 128)).map(|(_, &hop)| hop)
+        }),
         one_by_one("treebitmap", move |trace, i| {
             bitmap.longest_match(Ipv6Addr::from(trace.v6[i])).map(|(_, _, &hop)| hop)
         }),

@@ -1,7 +1,7 @@
 //! Loading, updates, and what readers notice of them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,10 +79,14 @@ fn load(options: &Options, table: &Table) -> Result<()> {
         loaded?;
         dpdk.push(time.as_secs_f64());
     }
-    let rows = [("xrouter, FIB", &fib), ("xrouter, RIB and FIB", &whole), (anchor(table.family).1, &dpdk)];
+    let rows =
+        [("xrouter, FIB", &fib), ("xrouter, RIB and FIB", &whole), (anchor(table.family).1, &dpdk)];
     for (program, seconds) in rows {
         let seconds = Spread::of(seconds.clone()).json();
-        print("load", json!({"family": table.family.to_string(), "program": program, "seconds": seconds}));
+        print(
+            "load",
+            json!({"family": table.family.to_string(), "program": program, "seconds": seconds}),
+        );
     }
     let goal = format!("{}, loading a full table", table.family);
     print_goal(&goal, Asked::AtMost(0.5), "s", Spread::of(fib).median);
@@ -122,7 +126,10 @@ fn rates(options: &Options, table: &Table) -> Result<()> {
     for taker in &takers {
         // The first round is for the caches.
         let millions = Spread::of(taker.rounds[1..].iter().map(|ns| 1e3 / ns).collect());
-        print("updates", json!({"family": family.to_string(), "program": taker.name, "millions": millions.json()}));
+        print(
+            "updates",
+            json!({"family": family.to_string(), "program": taker.name, "millions": millions.json()}),
+        );
         if taker.name == "xrouter, FIB" {
             let goal = format!("{family}, updates of the FIB, one writer");
             print_goal(&goal, Asked::AtLeast(rate_asked(family)), "M/s", millions.median);
@@ -191,7 +198,7 @@ fn readers(options: &Options, table: &Table) -> Result<()> {
     let kind = if table.family == Family::V4 { TraceKind::Random } else { TraceKind::Prefix };
     let addresses = trace::addresses(table, kind, options.count, options.source.seed);
     let stream = updates(table, ROUND * 10, options.source.seed + 2);
-    let shared = Arc::new(Shared { epochs: Epochs::new(1), ..Shared::default() });
+    let shared = Arc::new(Shared::default());
     let other = shared.clone();
     let (family, core) = (table.family, options.other_core());
     let writing = thread::spawn(move || write_at_pace(writer, family, &stream, &other, core));
@@ -201,11 +208,13 @@ fn readers(options: &Options, table: &Table) -> Result<()> {
     let Watched { quiet, busy, invalid } = watched;
     anyhow::ensure!(invalid == 0, "{invalid} answers that no route ever had");
     let slower = Spread::of_ratios(&busy, &quiet);
-    let rate = shared.rate(&busy);
-    print("readers", json!({
-        "family": family.to_string(), "quiet_ns": Spread::of(quiet).json(), "busy_ns": Spread::of(busy).json(),
-        "ratio": slower.json(), "updates_per_s": rate,
-    }));
+    print(
+        "readers",
+        json!({
+            "family": family.to_string(), "quiet_ns": Spread::of(quiet).json(), "busy_ns": Spread::of(busy).json(),
+            "ratio": slower.json(), "updates_per_s": shared.rate(),
+        }),
+    );
     let goal = format!("{family}, readers slowed by {PACE_PER_S} updates a second");
     print_goal(&goal, Asked::AtMost(10.0), "%", (slower.median - 1.0) * 100.0);
     Ok(())
@@ -232,7 +241,8 @@ impl Default for Shared {
 }
 
 impl Shared {
-    fn rate(&self, _busy: &[f64]) -> f64 {
+    /// Updates a second, while there were to be some.
+    fn rate(&self) -> f64 {
         let seconds = self.active_us.load(Ordering::Relaxed) as f64 / 1e6;
         self.written.load(Ordering::Relaxed) as f64 / seconds
     }
@@ -291,8 +301,12 @@ fn watch(fib: &Fib, family: Family, addresses: &[u128], shared: &Shared, rounds:
         // At least a tenth of a second: the writer has to come in.
         while looked_up == 0 || wall.elapsed() < Duration::from_millis(100) {
             watched.invalid += match family {
-                Family::V4 => pass(&v4, &mut found, shared, |some, found| fib.v4.lookup_batch(some, found)),
-                Family::V6 => pass(addresses, &mut found, shared, |some, found| fib.v6.lookup_batch(some, found)),
+                Family::V4 => {
+                    pass(&v4, &mut found, shared, |some, found| fib.v4.lookup_batch(some, found))
+                }
+                Family::V6 => pass(addresses, &mut found, shared, |some, found| {
+                    fib.v6.lookup_batch(some, found)
+                }),
             };
             looked_up += addresses.len();
         }
@@ -320,7 +334,8 @@ fn pass<A>(
     for some in addresses.chunks(BATCH) {
         shared.epochs.pass(0);
         look_up(some, found);
-        let is_invalid = |hop: &&Option<NextHopId>| hop.is_some_and(|hop| hop.get() > tables::NEXT_HOPS);
+        let is_invalid =
+            |hop: &&Option<NextHopId>| hop.is_some_and(|hop| hop.get() > tables::NEXT_HOPS);
         invalid += found.iter().filter(is_invalid).count();
     }
     invalid

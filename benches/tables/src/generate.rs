@@ -50,9 +50,9 @@ impl Model {
         match family {
             Family::V4 => Self {
                 cells: cells(include_str!("ipv4.nesting")),
-                // Without private addresses and loopback.
+                // Without private addresses, loopback, and the /8 that has the link-local ones.
                 outermost: (1..224)
-                    .filter(|top| ![10, 127].contains(top))
+                    .filter(|top| ![10, 127, 169].contains(top))
                     .map(|top| Prefix::new(top << 120, 8))
                     .collect(),
                 blocks: &BLOCKS4,
