@@ -106,6 +106,8 @@ pub fn start(core: usize) -> Result<()> {
 pub struct Dpdk {
     kind: Kind,
     shim: NonNull<Shim>,
+    /// The next hop of the default route where the table takes none: the older ones.
+    default: u16,
 }
 
 impl Dpdk {
@@ -115,11 +117,19 @@ impl Dpdk {
         let routes = u32::try_from(routes * 2)?;
         // SAFETY: DPDK has been started, and copies the name.
         let shim = unsafe { shim_new(name.as_ptr(), kind, routes, kind.groups()) };
-        Ok(Self { kind, shim: NonNull::new(shim).with_context(|| format!("{name:?}: no memory"))? })
+        Ok(Self {
+            kind,
+            shim: NonNull::new(shim).with_context(|| format!("{name:?}: no memory"))?,
+            default: 0,
+        })
     }
 
     /// Take a route in.
     pub fn add(&mut self, route: Route) -> Result<()> {
+        if route.to.len == 0 && matches!(self.kind, Kind::Lpm | Kind::Lpm6) {
+            self.default = route.hop;
+            return Ok(());
+        }
         let to = octets(self.kind.family(), route.to);
         // SAFETY: the table lives, and `to` has as many octets as its family's addresses.
         let error = unsafe { shim_add(self.shim.as_ptr(), to.as_ptr(), route.to.len, route.hop) };
@@ -228,6 +238,7 @@ impl Contestant for Lookup<'_> {
     fn found(&self, i: usize) -> u16 {
         let table = self.table.borrow();
         // SAFETY: `found` has at least `i` + 1 answers, or the slice index panics.
-        unsafe { shim_found(table.shim.as_ptr(), self.found[..=i].as_ptr(), i as u32) }
+        let hop = unsafe { shim_found(table.shim.as_ptr(), self.found[..=i].as_ptr(), i as u32) };
+        if hop == 0 { table.default } else { hop }
     }
 }
