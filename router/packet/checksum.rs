@@ -37,11 +37,14 @@ pub fn fold(sum: u32) -> u16 {
 }
 
 #[inline]
-fn fold_wide(mut total: u64) -> u16 {
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "at most 0xffff after the loop")]
+fn fold_wide(total: u64) -> u16 {
+    // As often as it can be needed, instead of until it is done: whether the last carry comes
+    // depends on the packet, and a branch for it would be guessed wrong.
+    let total = (total & 0xffff_ffff) + (total >> 32); // below 2^33
+    let total = (total & 0xffff) + (total >> 16); // below 2^16 + 2^17
+    let total = (total & 0xffff) + (total >> 16); // at most 2^16 + 1
+    let total = (total & 0xffff) + (total >> 16);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 0xffff after all carries")]
     let folded = total as u16;
     folded
 }

@@ -62,7 +62,7 @@ pub(super) fn own(frame: &mut Frame, tables: &Tables) -> Verdict {
 }
 
 /// What is done with packets for this next hop; of a group, the member that the flow belongs to.
-#[inline]
+#[inline(always)]
 fn resolve(frame: &Frame, next_hop: NextHopId, tables: &Tables) -> (NextHopId, Adjacency) {
     let flow = || flow_hash(frame, tables.snapshot.hash_seed);
     tables.fib.next_hops.adjacency(next_hop, flow)

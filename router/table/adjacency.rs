@@ -124,7 +124,7 @@ impl Adjacency {
     }
 
     /// From the words before the reserved one, whatever they are.
-    #[inline]
+    #[inline(always)]
     pub(super) fn from_words(words: [u64; ADJACENCY_WORDS - 1]) -> Self {
         let [kind, port, m0, m1, i0, i1, i2, i3] = words[0].to_ne_bytes();
         let mut rewrite = [0; 12];

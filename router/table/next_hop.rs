@@ -76,7 +76,8 @@ impl NextHops {
     /// What is done with a packet for this next hop, and whose adjacency that is: of a group, the
     /// member that the flow belongs to. `flow_hash` is asked for groups only. A next hop that
     /// does not exist is a black hole.
-    #[inline]
+    // Inlined at any price: 32 octets returned by way of memory cost a packet some five nanoseconds.
+    #[inline(always)]
     pub fn adjacency(
         &self,
         id: NextHopId,
@@ -113,7 +114,7 @@ impl NextHops {
         &self.next_hops.words(0, NUMBERS)[usize::from(id.get())]
     }
 
-    #[inline]
+    #[inline(always)]
     fn load(&self, slot: u32) -> Adjacency {
         let first = ADJACENCY_WORDS * slot as usize;
         let words = self.adjacency_words().get(first..).and_then(|words| words.first_chunk());
