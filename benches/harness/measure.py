@@ -9,14 +9,14 @@ import signal
 import subprocess
 import time
 
-from network import FAR, HOSTS, MACS, ROUTER, Failed, inside, urgent
+from network import HOSTS, MACS, ROUTER, Failed, inside, urgent
 
 SENDER_CORE = 0
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# What is sent: from one address to one other, or, if it is spread, to 2^20 (benches/generator).
-Traffic = collections.namedtuple("Traffic", "source destination spread")
-ONE_FLOW = Traffic(HOSTS["lan"], FAR.replace("0/24", "2"), False)
+# What is sent: from one address to one other.
+Traffic = collections.namedtuple("Traffic",
+                                 "family kind size flows destinations source destination")
 
 
 class Machine:
@@ -53,8 +53,7 @@ def waited(pid):
 def frame(traffic, source_mac, destination_mac):
     """The generator's options for it."""
     return ["--source-mac", source_mac, "--destination-mac", destination_mac,
-            "--source", traffic.source, "--destination", traffic.destination,
-            *(["--spread"] if traffic.spread else [])]
+            "--source", traffic.source, "--destination", traffic.destination]
 
 
 class Sink:
@@ -106,7 +105,7 @@ class Sender:
         self.sent = json.loads(said)["sent"]
 
 
-def rate(generator, kind, forwarder, warm_up, seconds, traffic=ONE_FLOW):
+def trial(generator, traffic, forwarder, seconds, warm_up, rate=None):
     """Packets per second from sender to sink through the forwarder; None: a cable."""
     if forwarder:
         device, towards = "eth0", MACS["router", "lan0"]
@@ -115,7 +114,7 @@ def rate(generator, kind, forwarder, warm_up, seconds, traffic=ONE_FLOW):
         device, towards = "direct0", MACS["wan", "direct1"]
         arrival = "direct1", towards, 64, MACS["lan", "direct0"]
     with Sink(generator, traffic, *arrival) as sink:
-        with Sender(generator, kind, traffic, device, towards) as sender:
+        with Sender(generator, traffic.kind, traffic, device, towards) as sender:
             time.sleep(warm_up)
             machine = Machine(sender.process.pid, forwarder and forwarder.pid)
             start = sink.read()
@@ -134,7 +133,7 @@ def rate(generator, kind, forwarder, warm_up, seconds, traffic=ONE_FLOW):
     pps = packets / (end["time"] - start["time"])
     return {"mpps": pps / 1e6, "sent": sender.sent, "received": total["received"],
             "delivered": total["received"] / sender.sent,
-            "mpps_per_core": pps / 1e6 / (sum(machine["busy"]) or 1), **machine}
+            "cpu_ns_per_packet": sum(machine["busy"]) * 1e9 / pps, **machine}
 
 
 PATHS = {

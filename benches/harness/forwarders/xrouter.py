@@ -12,8 +12,6 @@ class Xrouter(Process):
     """One worker, in copy mode, without the fast path."""
 
     name, lacks, fastpath, poll = "xrouter, fast path off", "-", "off", "busy"
-    # What more there is to say in router.toml.
-    extra = ""
 
     def launch(self):
         self.config = self.work / "router.toml"
@@ -35,7 +33,9 @@ class Xrouter(Process):
         text = f'[router]\nworkers = [{CORE}]\nfastpath = "{self.fastpath}"\npoll = "{self.poll}"\n'
         text += f'[api]\nsocket = "{self.work}/xrouter.sock"\n'
         # The TCP measurements have the router itself as one end.
-        text += "[police]\nother_per_s = 1000000\n" + self.extra
+        text += "[police]\nother_per_s = 1000000\n"
+        # Room for every table; it is not used until something is in it.
+        text += "[tables]\nipv4_groups = 32767\nipv6_nodes = 1048576\nipv6_skips = 1048576\n"
         text += "".join(map(port, ROUTER))
         return text + "".join(route(prefix, GATEWAYS[family]) for family in FAMILIES
                               for prefix in self.prefixes(family))
@@ -58,3 +58,15 @@ class FastPath(Xrouter):
     """The same, and the XDP program forwards what is plain."""
 
     name, fastpath = "xrouter, fast path on", "auto"
+
+
+class Adaptive(Xrouter):
+    """As it is used where a core is not to be spent on waiting."""
+
+    name, poll = "xrouter, fast path off, adaptive", "adaptive"
+
+
+class AdaptiveFast(FastPath):
+    """As it comes: what it does when the configuration says nothing."""
+
+    name, poll = "xrouter, fast path on, adaptive", "adaptive"
