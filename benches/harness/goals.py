@@ -3,6 +3,7 @@
 import collections
 import statistics
 
+import measure
 from adversary import FLOWS, PLAIN, WORST
 from figures import added_ratios, each, ratios
 from forwarders import AdaptiveFast, BareLoop, FastPath, Kernel, L3fwd, XdpFib, Xrouter
@@ -10,8 +11,6 @@ from parts import FLOOR, Tables
 
 HELD, MISSED, OPEN = "held", "MISSED", "not measured"
 AT_LEAST, AT_MOST = ">=", "<="
-# Shares of a forwarder's own rate, in per cent, that latency is measured at.
-LOADS = ("10", "50", "90")
 PLAIN_TCP = {"host to router": 0.7, "router to host": 0.7, "host to host": 1.1}
 
 
@@ -75,7 +74,7 @@ def table(rows):
 def load(rows):
     for forwarder in (Xrouter, FastPath):
         yield Goal(f"{forwarder.name}: 5 times too much, of the best rate", AT_LEAST, 0.9,
-                   each(lambda trial: trial["overload"]["mpps"] / trial["loss_0.5"],
+                   each(lambda trial: trial["overload"]["share"],
                         rows["load"]["load", forwarder.name]))
     kernel = rows["load"]["load", Kernel.name]
     for forwarder in (Xrouter, FastPath):
@@ -85,7 +84,7 @@ def load(rows):
 
 
 def p99(trial):
-    return trial["latency"][LOADS[0]]["latency_us"]["p99"]
+    return trial["latency"][measure.LOADS[0]]["latency_us"]["p99"]
 
 
 def tcp(rows):
@@ -99,7 +98,7 @@ def withstood(rows):
     """R31: what worst-case lookups leave of the rate of one flow."""
     for family in FLOWS:
         for forwarder in (Xrouter, FastPath):
-            worst, plain = (rows["adversary"][f"{family}, {case}", forwarder.name]
+            worst, plain = (rows["adversary"][f"IPv{family}, {case}", forwarder.name]
                             for case in (WORST, PLAIN))
-            yield Goal(f"R31, {family}, {forwarder.name}: worst destinations, of one flow",
+            yield Goal(f"R31, IPv{family}, {forwarder.name}: worst destinations, of one flow",
                        AT_LEAST, 0.5, ratios(worst, plain, "mpps"))

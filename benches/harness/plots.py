@@ -6,8 +6,8 @@ import matplotlib
 
 matplotlib.use("svg")
 
-import goals
-from figures import good, values
+import measure
+from figures import each, values
 from matplotlib import pyplot
 from report import by_scene
 
@@ -15,12 +15,12 @@ from report import by_scene
 def write(folder, results):
     folder.mkdir(parents=True, exist_ok=True)
     for part, rows in results.items():
-        if part.key == "mpps":
+        if part.name == "load":
+            save(latencies(rows), folder / "latency.svg")
+        elif part.key == "mpps":
             for scene, by_name in by_scene(rows).items():
                 plot = rates(f"{part.title}: {scene}", by_name)
                 save(plot, folder / f"{file_name(part.name, scene)}.svg")
-        elif part.key == "loss_0.5":
-            save(latencies(rows), folder / "latency.svg")
 
 
 def file_name(*words):
@@ -51,9 +51,9 @@ def latencies(rows):
     figure, axes = pyplot.subplots(figsize=(8, 5))
     for n, ((_, name), trials) in enumerate(rows.items()):
         for key, style in (("p50", "-"), ("p99", "--")):
-            points = [percentile(trials, load, key) for load in goals.LOADS]
+            points = [percentile(trials, load, key) for load in measure.LOADS]
             if None not in points:
-                axes.plot([int(load) for load in goals.LOADS], points, style, color=f"C{n}",
+                axes.plot([100 * load for load in measure.LOADS], points, style, color=f"C{n}",
                           marker="o", label=f"{name}, {key}")
     axes.set(xlabel="load, % of the forwarder's own rate", ylabel="microseconds", yscale="log",
              title="Latency, 64-byte UDP, one flow")
@@ -62,5 +62,5 @@ def latencies(rows):
 
 
 def percentile(trials, load, key):
-    times = [trial["latency"][load]["latency_us"][key] for trial in good(trials).values()]
+    times = each(lambda trial: trial["latency"][load]["latency_us"][key], trials)
     return statistics.median(times) if times else None

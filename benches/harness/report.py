@@ -2,8 +2,9 @@
 
 import forwarders
 import goals
+import measure
 from adversary import PLAIN
-from figures import DISTURBED, added_ns, disturbed, figure, ratios, summary, values
+from figures import DISTURBED, added_ns, disturbed, each, figure, ratios, summary, values
 from forwarders import Kernel
 from parts import FLOOR, Tables
 from rich import box
@@ -87,13 +88,12 @@ def load(part, rows):
 
 def limits(part, rows):
     table = Table(part.title, "forwarder", "Mpps, loss below 0.5 %", "Mpps, no loss",
-                  "Mpps when 5 times as much comes", "share of the first", "disturbed")
+                  "when 5 times as much comes", "offered")
     for (_, name), trials in rows.items():
-        over = [trial["overload"] | {"best": trial["loss_0.5"]} for trial in trials
-                if "reason" not in trial]
-        table.add(name, figure(trials, "loss_0.5"), summary(values(trials, "loss_0")),
-                  summary([each["mpps"] for each in over]),
-                  summary([each["mpps"] / each["best"] for each in over]), count_disturbed(trials))
+        lossless = each(lambda trial: (trial["best"]["ndr"] or {"mpps": 0})["mpps"], trials)
+        table.add(name, figure(trials, "mpps"), summary(lossless),
+                  summary(each(lambda trial: trial["overload"]["share"], trials)),
+                  summary(each(lambda trial: trial["overload"]["times"], trials), 1))
     return table
 
 
@@ -101,11 +101,10 @@ def latencies(rows):
     table = Table("Latency in microseconds, 64-byte UDP, at a share of the forwarder's own rate",
                   "forwarder", "load", "p50", "p99", "p99.9", "greatest")
     for (_, name), trials in rows.items():
-        for load in goals.LOADS:
-            times = [trial["latency"][load]["latency_us"] for trial in trials
-                     if "reason" not in trial]
-            table.add(name, f"{load} %", *(summary([time[of] for time in times], 0)
-                                           for of in ("p50", "p99", "p999", "max")))
+        for load in measure.LOADS:
+            times = each(lambda trial: trial["latency"][load]["latency_us"], trials)
+            table.add(name, f"{load:.0%}", *(summary([time[of] for time in times], 0)
+                                             for of in ("p50", "p99", "p999", "max")))
     return table
 
 

@@ -8,12 +8,12 @@ import subprocess
 import time
 
 import network
-from network import Failed, ROUTER, inside, urgent
+from network import ROUTER, Failed, inside, run, urgent
 
 # The core of everything that is not in the sender's interrupt.
 CORE = 1
 # A million routes take some of them this long.
-START_S = 120
+START_S = 240
 # What the generator sends with.
 SENT_TTL = 64
 
@@ -32,7 +32,7 @@ class Forwarder:
     # A program it needs, and how to get that.
     needs, install = None, ""
 
-    def __init__(self, programs, work, routes, family="IPv4"):
+    def __init__(self, programs, work, routes, family=4):
         self.programs, self.work, self.routes = programs, work, routes
         self.ttl = SENT_TTL - (family not in self.keeps_ttl)
 
@@ -106,3 +106,14 @@ class Process(Forwarder):
         for card in ROUTER:
             subprocess.run(inside("router", "ip", "link", "set", "dev", card, "xdp", "off"),
                            capture_output=True)
+        wait_for_queues()
+
+
+def wait_for_queues():
+    """The kernel frees the queues of AF_XDP a while after their process has ended; until then the
+    next one finds them in use."""
+    deadline = time.monotonic() + 5
+    while run(*inside("router", "ss", "-H", "--xdp")).strip():
+        if time.monotonic() > deadline:
+            raise Failed("an AF_XDP socket is left in the router's namespace")
+        time.sleep(0.02)
