@@ -43,6 +43,13 @@ def added_ratios(trials, others, floor):
                 (1 / theirs["mpps"] - 1 / cable["mpps"]), trials, others, floor)
 
 
+def remains(trial):
+    """What goes through when far too much comes, of the most that went through in any trial: not of
+    the best rate, since a disturbance makes that too low."""
+    over = trial["overload"]["mpps"]
+    return over / max(over, *(other["mpps"] for other in trial["trials"]))
+
+
 def summary(numbers, digits=2):
     if not numbers:
         return "-"

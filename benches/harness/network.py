@@ -30,10 +30,10 @@ ROUTER6 = {"lan0": "fd01::1", "wan0": "fd02::1"}
 # What each card of the middle can reach without asking: (IPv4, IPv6, MAC).
 NEIGHBOURS = {card: (HOSTS[role], HOSTS6[role], MACS[role, "eth0"])
               for card, role in (("lan0", "lan"), ("wan0", "wan"))}
-FAMILIES = (4, 6)
+FAMILIES = ("IPv4", "IPv6")
 # The way out of the middle, and a network behind it: where the test packets go.
-GATEWAYS = {4: HOSTS["wan"], 6: HOSTS6["wan"]}
-FAR = {4: "10.3.0.0/24", 6: "fd03::/32"}
+GATEWAYS = {"IPv4": HOSTS["wan"], "IPv6": HOSTS6["wan"]}
+FAR = {"IPv4": "10.3.0.0/24", "IPv6": "fd03::/32"}
 
 
 class Failed(Exception):

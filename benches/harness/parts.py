@@ -7,7 +7,7 @@ import forwarders
 import measure
 import network
 from forwarders import Adaptive, AdaptiveFast, FastPath, Kernel, Xrouter
-from network import Failed
+from network import HOSTS, HOSTS6, Failed
 
 FLOOR = "(none: a cable)"
 
@@ -19,14 +19,18 @@ Scene = collections.namedtuple("Scene", "name traffic routes forwarders")
 
 # What it takes to start and to stop one of them, about: with one route, with a table of routes.
 START_S, LOAD_S = 1.5, 15
-# Octets of a frame without its check sequence, by what it is called with it.
-SIZES = {"512 octets": 508, "1518 octets": 1514, "IMIX": "imix"}
+LIVE, SOCKET = "live", "socket"
+ENDS = {"IPv4": (HOSTS["lan"], "10.3.0.2"), "IPv6": (HOSTS6["lan"], "fd03::2")}
+
+
+def traffic(family="IPv4", kind=LIVE, size=64, flows=1, destinations=None):
+    return measure.Traffic(family, kind, size, flows, destinations, *ENDS[family])
 
 
 class Part:
-    """`key` is the figure of a trial that the one who waits is told, in `unit`."""
+    """`key` is the figure of a trial, in `unit`, told with so many `digits` behind the point."""
 
-    name, key, unit, title = "", "mpps", "Mpps", ""
+    name, title, key, unit, digits = "", "", "mpps", "Mpps", 2
     # Rounds and seconds of a trial, and those of --quick.
     rounds, seconds = (7, 3), (2, 1)
 
@@ -39,7 +43,7 @@ class Part:
         """What the fresh network of a round lacks."""
         network.napi(True)
 
-    def job(self, scene, forwarder, run, seconds, routes=None, family=4):
+    def job(self, scene, forwarder, run, seconds, routes=None, family="IPv4"):
         start = START_S if routes is None else LOAD_S
         return Job(scene, forwarder, routes or self.bench.one_route, family, run, seconds + start)
 
@@ -61,7 +65,7 @@ class Rates(Part):
                         scene.traffic.family)
 
     def scene(self, name, peers=forwarders.PEERS, routes=None, **options):
-        return Scene(name, measure.Traffic(**options), routes, peers)
+        return Scene(name, traffic(**options), routes, peers)
 
     def everybody(self):
         return forwarders.PEERS if self.bench.is_quick else forwarders.ALL
@@ -71,14 +75,15 @@ class Forwarding(Rates):
     name, title = "forwarding", "Forwarding, 64-byte UDP, one flow, one route"
 
     def scenes(self):
-        return [self.scene(kind, self.everybody(), kind=kind) for kind in measure.KINDS]
+        return [self.scene("live frames", self.everybody()),
+                self.scene("packet socket", self.everybody(), kind=SOCKET)]
 
 
 class Ipv6(Rates):
     name, title = "ipv6", "Forwarding, IPv6, shortest UDP, one flow, one route, live frames"
 
     def scenes(self):
-        return [self.scene("IPv6", self.everybody(), family=6)]
+        return [self.scene("IPv6", self.everybody(), family="IPv6")]
 
 
 class Sizes(Rates):
@@ -86,8 +91,9 @@ class Sizes(Rates):
     rounds = (3, 1)
 
     def scenes(self):
-        sizes = [self.scene(name, size=size) for name, size in SIZES.items()]
-        return [*sizes, self.scene("64 octets, 1000 flows", flows=1000)]
+        sizes = [self.scene(f"{size} octets", size=size) for size in (512, 1518)]
+        return [*sizes, self.scene("IMIX", size="imix"), self.scene("64 octets, 1000 flows",
+                                                                    flows=1000)]
 
 
 class Tables(Rates):
@@ -108,7 +114,8 @@ class Load(Part):
     """How much goes through without loss, how much of it remains when five times as much comes, and
     how long packets take at some loads."""
 
-    name, title = "Rates without loss, overload, latency; 64-byte UDP, one flow, live frames"
+    name, key, unit = "load", "loss_0.5", "Mpps"
+    title = "Rates without loss, overload, latency; 64-byte UDP, one flow, live frames"
     rounds, seconds = (3, 1), (1, 0.5)
     # Trials of one forwarder: a search, an overload, three loads.
     trials = 20
@@ -118,15 +125,10 @@ class Load(Part):
                 for forwarder in self.bench.installed(forwarders.PEERS)]
 
     def run(self, running):
-        what = self.programs.generator, measure.Traffic(), running
-        times = self.seconds, self.warm_up
-        best = measure.best_rate(*what, *times)
-        if not best["pdr"]:
-            raise Failed("loses more than 0.5 % at every rate")
-        rate = best["pdr"]["rate"]
-        return {**best["pdr"], "best": best,
-                "overload": measure.overload(*what, rate, *times),
-                "latency": measure.latency(*what, rate, *times)}
+        common = self.programs.generator, traffic(), running, self.seconds, self.warm_up
+        best = measure.best_rate(*common)
+        return {**best, "overload": measure.overload(*common, best["loss_0.5"]),
+                "latency": measure.latency(*common, best["loss_0.5"])}
 
 
 class Adversary(Part):
@@ -138,15 +140,14 @@ class Adversary(Part):
 
     def attack(self, family, case, forwarder):
         nets, destinations = adversary.attack(self.bench.work, family, case)
-        source, destination = adversary.FLOWS[family]
-        packets = measure.Traffic(family=family, destinations=destinations, source=source,
-                                  destination=destination)
+        packets = traffic(family=family, destinations=destinations)
+        packets = packets._replace(**dict(zip(("source", "destination"), adversary.FLOWS[family])))
 
         def run(running):
             return measure.trial(self.programs.generator, packets, running, self.seconds,
                                  self.warm_up)
 
-        return self.job(f"IPv{family}, {case}", forwarder, run, self.seconds + self.warm_up, nets, family)
+        return self.job(f"{family}, {case}", forwarder, run, self.seconds + self.warm_up, nets, family)
 
 
 class Tcp(Part):
@@ -175,15 +176,15 @@ class TcpPlain(Tcp):
 
 
 class Connections(TcpPlain):
-    name, key, unit = "connections", "per_second", "per second"
-    title = "TCP, connections a second, one after the other, offloads off"
+    name, key, unit, digits = "connections", "per_second", "per second", 0
+    title = "TCP, connections a second, eight at a time, offloads off"
 
     def run(self, path):
         return measure.connections(self.programs.generator, path, self.seconds)
 
 
 class Ping(Part):
-    name, key, unit = "ping", "median_us", "us"
+    name, key, unit, digits = "ping", "median_us", "us", 0
     title = "Ping from host to host, 100 a second, round trip in microseconds"
     rounds, seconds = (3, 3), (5, 1)
 
@@ -199,7 +200,7 @@ class Ping(Part):
 
 
 class Idle(Ping):
-    name, key, unit = "idle", "share", "of a core"
+    name, key, unit, digits = "idle", "share", "of a core", 3
     title = 'Idle, poll = "adaptive", share of one core'
     rounds, seconds = (1, 1), (10, 10)
 
@@ -214,22 +215,21 @@ class Smoke(Part):
     """Does everything forward? A thousand packets through each, slowly, and none may be missing;
     and one short trial of the greatest rate."""
 
-    name, key, unit, title = "smoke", "mpps", "Mpps", "Smoke test: each forwarder, 1000 packets"
+    name, title, digits = "smoke", "Smoke test: each forwarder, 1000 packets", 4
     rounds, seconds = (1, 1), (0.5, 0.5)
     packets = 1000
 
     def jobs(self):
         here = self.bench.installed(forwarders.ALL[:-1])
-        each = [self.job(f"IPv{family}, 1000 packets", forwarder, self.pass_unharmed(family), 1,
+        each = [self.job(f"{family}, 1000 packets", forwarder, self.pass_unharmed(family), 1,
                          family=family)
                 for family in network.FAMILIES for forwarder in here if family in forwarder.families]
         return [*each, self.job("64 octets, live frames", Xrouter, self.rate, 1)]
 
     def pass_unharmed(self, family):
         def run(running):
-            # A second of a thousand a second.
-            result = measure.trial(self.programs.generator, measure.Traffic(family=family), running,
-                                   1, 0.1, rate=self.packets)
+            result = measure.trial(self.programs.generator, traffic(family=family), running, 1, 0.1,
+                                   rate=self.packets)
             if result["loss"] or result["duplicated"]:
                 raise Failed(f"of {result['sent']} packets {result['received']} came, "
                              f"{result['duplicated']} of them twice")
@@ -238,7 +238,7 @@ class Smoke(Part):
         return run
 
     def rate(self, running):
-        return measure.trial(self.programs.generator, measure.Traffic(), running, self.seconds, 0.2)
+        return measure.trial(self.programs.generator, traffic(), running, self.seconds, 0.2)
 
 
 ALL = (Forwarding, Ipv6, Sizes, Tables, Load, Adversary, TcpPlain, Tcp, Connections, Ping, Idle)

@@ -53,7 +53,7 @@ def latencies(rows):
         for key, style in (("p50", "-"), ("p99", "--")):
             points = [percentile(trials, load, key) for load in measure.LOADS]
             if None not in points:
-                axes.plot([100 * load for load in measure.LOADS], points, style, color=f"C{n}",
+                axes.plot([int(load) for load in measure.LOADS], points, style, color=f"C{n}",
                           marker="o", label=f"{name}, {key}")
     axes.set(xlabel="load, % of the forwarder's own rate", ylabel="microseconds", yscale="log",
              title="Latency, 64-byte UDP, one flow")

@@ -34,7 +34,7 @@ class Progress:
 
     def end(self, trial, part, seconds):
         said = f"[red]no figure: {escape(trial['reason'])}[/]" if "reason" in trial else \
-            f"{trial[part.key]:8.2f} {part.unit}"
+            f"{trial[part.key]:8.{part.digits}f} {part.unit}"
         mark = "   [yellow]disturbed[/]" if disturbed(trial) else ""
         elapsed = time.monotonic() - self.start
         self.console.print(f"  {elapsed:4.0f} s  {self.title:70} {said}{mark}")

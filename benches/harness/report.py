@@ -4,7 +4,7 @@ import forwarders
 import goals
 import measure
 from adversary import PLAIN
-from figures import DISTURBED, added_ns, disturbed, each, figure, ratios, summary, values
+from figures import DISTURBED, added_ns, disturbed, each, figure, ratios, remains, summary, values
 from forwarders import Kernel
 from parts import FLOOR, Tables
 from rich import box
@@ -75,11 +75,11 @@ def with_table(part, rows):
     tables = rates(part, rows)
     if not scenes:
         return []
-    remains = Table(f"{part.title}: what of the rate of one route remains", "forwarder", "share")
+    shares = Table(f"{part.title}: what of the rate of one route remains", "forwarder", "share")
     one, full = (scenes[scene] for scene in scenes)
     for name in one:
-        remains.add(name, summary(ratios(full[name], one[name], "mpps")))
-    return [*tables, remains]
+        shares.add(name, summary(ratios(full[name], one[name], "mpps")))
+    return [*tables, shares]
 
 
 def load(part, rows):
@@ -88,12 +88,13 @@ def load(part, rows):
 
 def limits(part, rows):
     table = Table(part.title, "forwarder", "Mpps, loss below 0.5 %", "Mpps, no loss",
-                  "when 5 times as much comes", "offered")
+                  f"when {measure.OVERLOAD} times the first comes, of the most", "times that came",
+                  "disturbed")
     for (_, name), trials in rows.items():
-        lossless = each(lambda trial: (trial["best"]["ndr"] or {"mpps": 0})["mpps"], trials)
-        table.add(name, figure(trials, "mpps"), summary(lossless),
-                  summary(each(lambda trial: trial["overload"]["share"], trials)),
-                  summary(each(lambda trial: trial["overload"]["times"], trials), 1))
+        table.add(name, figure(trials, "loss_0.5"), summary(values(trials, "loss_0")),
+                  summary(each(remains, trials)),
+                  summary(each(lambda trial: trial["overload"]["times"], trials), 1),
+                  sum(disturbed(one) for trial in trials for one in trial.get("trials", [])))
     return table
 
 
@@ -103,8 +104,8 @@ def latencies(rows):
     for (_, name), trials in rows.items():
         for load in measure.LOADS:
             times = each(lambda trial: trial["latency"][load]["latency_us"], trials)
-            table.add(name, f"{load:.0%}", *(summary([time[of] for time in times], 0)
-                                             for of in ("p50", "p99", "p999", "max")))
+            table.add(name, f"{load} %", *(summary([time[of] for time in times], 0)
+                                           for of in ("p50", "p99", "p999", "max")))
     return table
 
 
@@ -121,7 +122,7 @@ def beside_kernel(part, rows):
     """A row for each scene and forwarder, and its share of the kernel's figure."""
     table = Table(part.title, "path", "forwarder", part.unit, "of the kernel", "disturbed")
     for (scene, name), trials in rows.items():
-        table.add(scene, name, figure(trials, part.key), summary(ratios(
+        table.add(scene, name, figure(trials, part.key, part.digits), summary(ratios(
             trials, rows[scene, Kernel.name], part.key)), count_disturbed(trials))
     return [table]
 
@@ -146,7 +147,7 @@ def idle(part, rows):
 def smoke(part, rows):
     table = Table(part.title, "scene", "forwarder", "result")
     for (scene, name), (trial,) in rows.items():
-        table.add(scene, name, f"none: {trial['reason']}" if "reason" in trial else "ok")
+        table.add(scene, name, f"none: {trial['reason']}" if "reason" in trial else f"ok: {trial['received']} packets")
     return [table]
 
 

@@ -7,7 +7,7 @@ import socket
 
 from network import FAR, Failed
 
-SOCKETS = {4: socket.AF_INET, 6: socket.AF_INET6}
+SOCKETS = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 # The harness' own networks: a table may have them too.
 OURS = ("10.", "fd")
 # As many as the caches and the TLB can be tried with.
@@ -16,7 +16,7 @@ DESTINATIONS = 1 << 20
 
 def one(work):
     """The file of each family, with the one route to the network behind the wan."""
-    files = {family: work / f"one-ipv{family}" for family in FAR}
+    files = {family: work / f"one-{family}" for family in FAR}
     for family, file in files.items():
         file.write_text(FAR[family] + "\n")
     return files
@@ -30,7 +30,7 @@ class Table:
                     if "/" in line and not line.startswith(("#", *OURS))]
         if not prefixes:
             raise Failed(f"{file} has no prefixes; each line has to begin with one, as 192.0.2.0/24")
-        self.count, self.family = len(prefixes), 6 if ":" in prefixes[0] else 4
+        self.count, self.family = len(prefixes), "IPv6" if ":" in prefixes[0] else "IPv4"
         self.name = f"{self.count:,} routes, random destinations"
         self.routes = one(work) | {self.family: work / "table"}
         self.routes[self.family].write_text("\n".join(prefixes) + "\n")

@@ -47,7 +47,7 @@ class L3fwd(Dpdk):
 
     name = "DPDK l3fwd, LPM"
     lacks = "no TTL check (IPv6: not even counted down), no checksum check, no ARP, no ICMP"
-    keeps_ttl = (6,)
+    keeps_ttl = ("IPv6",)
     program, cores = "l3fwd", CORE
 
     def launch(self):
@@ -57,12 +57,12 @@ class L3fwd(Dpdk):
                          f"--config=(0,0,{CORE}),(1,0,{CORE})", *peers, *self.options())
 
     def options(self):
-        return ["--parse-ptype", *(f"--rule_ipv{family}={self.rules(family)}"
+        return ["--parse-ptype", *(f"--rule_{family.lower()}={self.rules(family)}"
                                    for family in FAMILIES)]
 
     def rules(self, family):
         """All to the second card. It does not take a route for everything."""
-        file = self.work / f"l3fwd-ipv{family}.rules"
+        file = self.work / f"l3fwd-{family}.rules"
         file.write_text("".join(f"R{prefix} 1\n" for prefix in self.prefixes(family)
                                 if not prefix.endswith("/0")))
         return file
@@ -74,7 +74,7 @@ class L3fwdGraph(L3fwd):
     name, program = "DPDK l3fwd-graph", "l3fwd_graph"
     # The first sleeps: it wants one for its statistics.
     cores = f"0,{CORE}"
-    families, takes_tables = (4,), False
+    families, takes_tables = ("IPv4",), False
     lacks = "IPv4 only, eight routes in its text, no ARP, no ICMP"
 
     def options(self):

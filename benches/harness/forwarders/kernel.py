@@ -33,8 +33,8 @@ class Kernel(Forwarder):
         ip("router", "-batch", batch)
 
     def __exit__(self, *_):
-        for family, via in GATEWAYS.items():
-            ip("router", f"-{family}", "route", "flush", "via", via)
+        for family in ("-4", "-6"):
+            ip("router", family, "route", "flush", "via", GATEWAYS[f"IPv{family[1]}"])
         for card, (_, _, mac) in NEIGHBOURS.items():
             ip("router", "address", "flush", "scope", "global", "dev", card)
             ip("router", "neighbour", "flush", "dev", card, "nud", "permanent")

@@ -32,7 +32,7 @@ class Forwarder:
     # A program it needs, and how to get that.
     needs, install = None, ""
 
-    def __init__(self, programs, work, routes, family=4):
+    def __init__(self, programs, work, routes, family="IPv4"):
         self.programs, self.work, self.routes = programs, work, routes
         self.ttl = SENT_TTL - (family not in self.keeps_ttl)
 
