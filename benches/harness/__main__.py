@@ -19,7 +19,7 @@ from progress import Progress
 
 
 class Bench:
-    """What all parts use, and their trials: part -> (scene, forwarder) -> a trial for each round."""
+    """What all parts use, and their trials: part -> (scene, forwarder) -> a trial of each round."""
 
     def __init__(self, options, work):
         self.programs, self.work, self.is_quick = options, work, options.quick
@@ -71,8 +71,8 @@ def name(job):
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description="xrouter beside the kernel, XDP, bare AF_XDP and DPDK, on "
-        "this machine, in network namespaces.")
+        prog="scripts/bench", description="xrouter beside the kernel, XDP, bare AF_XDP and DPDK, "
+        "on this machine, in network namespaces.")
     parser.add_argument("where", nargs="?", choices=["veth"], default="veth",
                         help="what cards: veth pairs of its own")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter trials")

@@ -1,8 +1,8 @@
 """What somebody chooses who wants xrouter's lookups to be slow: routes that make every lookup as
 long as the tables allow, and 2^20 destinations, so that the next entry is never in a cache.
 
-20 bits of a destination vary: 13 of one word, and of another the 2 highest and 5 of the others. Here
-are routes for the 15 that come first.
+20 bits of a destination vary: 13 of one word, and of another the 2 highest and 5 of the others.
+Here are routes for the 15 that come first.
 """
 
 import ipaddress

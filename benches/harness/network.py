@@ -72,7 +72,8 @@ def ip(role, *words):
 
 
 def settings(role, **values):
-    run(*inside(role, "sysctl", "-q", "-w", *(f"net.{key}={value}" for key, value in values.items())))
+    words = [f"net.{key}={value}" for key, value in values.items()]
+    run(*inside(role, "sysctl", "-q", "-w", *words))
 
 
 def forwarding(wanted):
@@ -115,10 +116,11 @@ def link(role, device, other, peer):
     ip(other, "link", "set", peer, "up")
 
 
-def napi(wanted):
-    """Live frames can be sent to a veth only if NAPI is on at it: GRO does that, once it is up."""
-    for device in ROUTER:
-        run(*inside("router", "ethtool", "-K", device, "gro", "on" if wanted else "off"))
+def gro(*cards):
+    """Switch GRO on, and NAPI with it: a frame without an skb can only be sent to a veth that has
+    NAPI. Works once the card is up."""
+    for role, device in cards:
+        run(*inside(role, "ethtool", "-K", device, "gro", "on"))
 
 
 OFFLOADS = ("rx", "tx", "sg", "tso", "gso", "gro")

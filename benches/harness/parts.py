@@ -36,12 +36,12 @@ class Part:
 
     def __init__(self, bench):
         self.bench, self.programs = bench, bench.programs
-        self.rounds, self.seconds = (values[bench.is_quick] for values in (self.rounds, self.seconds))
+        self.rounds, self.seconds = self.rounds[bench.is_quick], self.seconds[bench.is_quick]
         self.warm_up = 0.3 if bench.is_quick else 0.5
 
     def prepare(self):
-        """What the fresh network of a round lacks."""
-        network.napi(True)
+        """What the fresh network lacks: live frames can only be sent to a veth with NAPI."""
+        network.gro(("router", "lan0"), ("router", "wan0"))
 
     def job(self, scene, forwarder, run, seconds, routes=None, family="IPv4"):
         start = START_S if routes is None else LOAD_S
@@ -147,7 +147,8 @@ class Adversary(Part):
             return measure.trial(self.programs.generator, packets, running, self.seconds,
                                  self.warm_up)
 
-        return self.job(f"{family}, {case}", forwarder, run, self.seconds + self.warm_up, nets, family)
+        return self.job(f"{family}, {case}", forwarder, run, self.seconds + self.warm_up, nets,
+                        family)
 
 
 class Tcp(Part):
@@ -173,6 +174,17 @@ class TcpPlain(Tcp):
 
     name, title = "tcp-plain", "TCP, one connection, iperf3, Gbit/s, offloads off"
     offloads = False
+
+
+class TcpReceived(Tcp):
+    """The same, but that hosts put segments together when they receive, as they do with real cards;
+    and only then can an XDP program send to a veth."""
+
+    name, title = "tcp-gro", "TCP, one connection, iperf3, Gbit/s, only GRO on, at the hosts"
+
+    def prepare(self):
+        network.offloads(False)
+        network.gro(("lan", "eth0"), ("wan", "eth0"))
 
 
 class Connections(TcpPlain):
@@ -220,10 +232,11 @@ class Smoke(Part):
     packets = 1000
 
     def jobs(self):
-        here = self.bench.installed(forwarders.ALL[:-1])
         each = [self.job(f"{family}, 1000 packets", forwarder, self.pass_unharmed(family), 1,
                          family=family)
-                for family in network.FAMILIES for forwarder in here if family in forwarder.families]
+                for family in network.FAMILIES
+                for forwarder in self.bench.installed(forwarders.ALL)
+                if family in forwarder.families]
         return [*each, self.job("64 octets, live frames", Xrouter, self.rate, 1)]
 
     def pass_unharmed(self, family):
@@ -241,4 +254,5 @@ class Smoke(Part):
         return measure.trial(self.programs.generator, traffic(), running, self.seconds, 0.2)
 
 
-ALL = (Forwarding, Ipv6, Sizes, Tables, Load, Adversary, TcpPlain, Tcp, Connections, Ping, Idle)
+ALL = (Forwarding, Ipv6, Sizes, Tables, Load, Adversary, TcpPlain, TcpReceived, Tcp, Connections,
+       Ping, Idle)

@@ -1,4 +1,4 @@
-"""What the one who waits sees: a bar with the time left on a terminal, and a line for each trial."""
+"""What the one who waits sees: on a terminal a bar with the time left; a line for each trial."""
 
 import time
 

@@ -23,13 +23,13 @@ def one(work):
 
 
 class Table:
-    """The routes of a file whose lines begin with a prefix, for every forwarder, and destinations."""
+    """The routes of a file whose lines begin with a prefix, and destinations that they cover."""
 
     def __init__(self, file, work):
         prefixes = [line.split()[0] for line in file.read_text().splitlines()
                     if "/" in line and not line.startswith(("#", *OURS))]
         if not prefixes:
-            raise Failed(f"{file} has no prefixes; each line has to begin with one, as 192.0.2.0/24")
+            raise Failed(f"{file} has no prefixes: each line begins with one, as 192.0.2.0/24")
         self.count, self.family = len(prefixes), "IPv6" if ":" in prefixes[0] else "IPv4"
         self.name = f"{self.count:,} routes, random destinations"
         self.routes = one(work) | {self.family: work / "table"}
