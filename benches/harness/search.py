@@ -1,7 +1,7 @@
 """The highest rates that a forwarder takes, by trials at this rate and that (RFC 2544, 26.1).
 
-After MLRsearch (draft-ietf-bmwg-mlrsearch): the same trials serve both goals, and they are short as
-long as little is known."""
+After MLRsearch (draft-ietf-bmwg-mlrsearch): the same trials serve both goals, and the first ones,
+when little is known, are short."""
 
 import math
 
@@ -12,7 +12,8 @@ GOALS = (0.5, 0)
 PRECISION = 0.02
 # The sender has reached a rate if it offered this share of it.
 REACHED = 0.98
-TRIALS = 10
+# Trials at the most, and how many of them are half as long.
+TRIALS, SHORT = 10, 4
 
 
 def trials(run, seconds, most=TRIALS):
@@ -52,24 +53,25 @@ def bounds(done, goal):
 def next_step(done, seconds):
     """The rate and the duration of the next trial, for the goal of which least is known."""
     steps = [step for goal in GOALS if (step := step_for(done, goal / 100, seconds))]
-    _, *step = max(steps, default=[None])
-    return step
+    if not steps:
+        return None
+    width, rate = max(steps)
+    return rate, seconds / 2 if width and len(done) < SHORT else seconds
 
 
 def step_for(done, goal, seconds):
-    """How wide the open range is, a rate in it, a duration; None if the goal is settled."""
+    """How wide the open range is and a rate in it; None if the goal is settled."""
     lower, upper = bounds(done, goal)
     if not lower:
-        return math.inf, first_guess(done, upper, goal), seconds / 2
+        return math.inf, first_guess(done, upper, goal)
     width = upper["rate"] / lower["rate"] - 1 if upper else 0
     if width <= PRECISION:
         # What only a short trial says is tried once more.
-        return None if lower["seconds"] >= seconds else (0, lower["rate"], seconds)
+        return None if lower["seconds"] >= seconds else (0, lower["rate"])
     met = sum(trial["loss"] <= goal for trial in done)
-    # Twice as far with each trial that went well, so that the first that does not is near.
-    upwards = lower["rate"] * (1 + PRECISION * 2 ** met)
-    rate = min(upwards, math.sqrt(lower["rate"] * upper["rate"]))
-    return width, rate, seconds if width <= 4 * PRECISION else seconds / 2
+    # Farther with each trial that went well, so that the first that does not is near.
+    upwards = lower["rate"] * (1 + PRECISION * 2 ** (2 * met - 1))
+    return width, min(upwards, math.sqrt(lower["rate"] * upper["rate"]))
 
 
 def first_guess(done, upper, goal):
