@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, options, work):
         self.programs, self.work, self.is_quick = options, work, options.quick
         self.one_route = routes.one(work)
-        self.table = routes.Table(options.table, work) if options.table else None
+        self.tables = [routes.Table(file, work) for file in options.table]
         chosen = [part for part in parts.ALL if not options.only or part.name in options.only]
         self.parts = [part(self) for part in ([parts.Smoke] if options.smoke else chosen)]
 
@@ -80,8 +80,9 @@ def arguments():
                         help="only whether every forwarder forwards; less than two minutes")
     parser.add_argument("--only", action="append", choices=[part.name for part in parts.ALL],
                         help="this part; may be repeated")
-    parser.add_argument("--table", type=pathlib.Path, metavar="FILE",
-                        help="a table of routes for the part `table`: a prefix begins each line")
+    parser.add_argument("--table", type=pathlib.Path, metavar="FILE", action="append", default=[],
+                        help="routes for the part `table`, a prefix at the beginning of each line, "
+                        "instead of tables like the Internet's; one for IPv4 and one for IPv6")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="every trial")
     parser.add_argument("--markdown", metavar="FILE",
                         help="the tables in Markdown; -: standard output")

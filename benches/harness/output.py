@@ -33,7 +33,7 @@ def trials(results):
 
 
 def write(options, before, results):
-    heading, notes = report.machine(before, trials(results)), report.notes(results)
+    heading, notes = report.machine(before, trials(results)), report.notes()
     tables = report.tables(results)
     show(heading, tables, notes)
     if options.json:

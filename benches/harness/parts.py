@@ -99,15 +99,13 @@ class Sizes(Rates):
 class Tables(Rates):
     name, title = "table", "Forwarding with a table of routes, 64-byte UDP, live frames"
     rounds = (3, 1)
-    one_route = "one route, one destination"
 
     def scenes(self):
-        table, scenes = self.bench.table, []
-        if table:
-            scenes = [self.scene(self.one_route, forwarders.ROUTERS, family=table.family),
-                      self.scene(table.name, forwarders.ROUTERS, table.routes,
-                                 family=table.family, destinations=table.destinations)]
-        return scenes
+        """Of each table two, next to each other."""
+        return [scene for table in self.bench.tables for scene in (
+            self.scene(table.without, forwarders.ROUTERS, family=table.family),
+            self.scene(table.name, forwarders.ROUTERS, table.routes, family=table.family,
+                       destinations=table.destinations))]
 
 
 class Load(Part):
@@ -235,7 +233,7 @@ class Smoke(Part):
         each = [self.job(f"{family}, 1000 packets", forwarder, self.pass_unharmed(family), 1,
                          family=family)
                 for family in network.FAMILIES
-                for forwarder in self.bench.installed(forwarders.ALL)
+                for forwarder in self.bench.installed(forwarders.EACH)
                 if family in forwarder.families]
         return [*each, self.job("64 octets, live frames", Xrouter, self.rate, 1)]
 

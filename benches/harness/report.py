@@ -6,7 +6,7 @@ import measure
 from adversary import PLAIN
 from figures import DISTURBED, added_ns, disturbed, each, figure, ratios, remains, summary, values
 from forwarders import Kernel
-from parts import FLOOR, Tables
+from parts import FLOOR
 from rich import box
 from rich.markup import escape
 from rich.table import Table as Shown
@@ -72,14 +72,13 @@ def scene_rates(title, by_name):
 def with_table(part, rows):
     """As the other rates, and what of the rate of one route remains."""
     scenes = by_scene(rows)
-    tables = rates(part, rows)
-    if not scenes:
-        return []
-    shares = Table(f"{part.title}: what of the rate of one route remains", "forwarder", "share")
-    one, full = (scenes[scene] for scene in scenes)
-    for name in one:
-        shares.add(name, summary(ratios(full[name], one[name], "mpps")))
-    return [*tables, shares]
+    shares = Table("With a table: what of the rate of one route remains", "with", "forwarder",
+                   "share")
+    for table in part.bench.tables:
+        for name, trials in scenes[table.name].items():
+            one = scenes[table.without][name]
+            shares.add(table.name, name, summary(ratios(trials, one, "mpps")))
+    return [*rates(part, rows), shares]
 
 
 def load(part, rows):
@@ -173,13 +172,10 @@ def judged(results):
     return table
 
 
-def notes(results):
+def notes():
     """What a reader of the tables has to know beside them."""
-    lines = [f"{forwarder.name}: {forwarder.missing()}" for forwarder in forwarders.ALL
-             if forwarder.missing()]
-    lines += [f"The {part.name} part was left out: no table of routes; --table FILE"
-              for part, rows in results.items() if isinstance(part, Tables) and not rows]
-    return lines
+    return [f"{forwarder.name}: {forwarder.missing()}" for forwarder in forwarders.EACH
+            if forwarder.missing()]
 
 
 def machine(facts, trials):

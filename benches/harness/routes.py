@@ -12,6 +12,8 @@ SOCKETS = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 OURS = ("10.", "fd")
 # As many as the caches and the TLB can be tried with.
 DESTINATIONS = 1 << 20
+# What a table is compared with.
+WITHOUT = "one route, one destination"
 
 
 def one(work):
@@ -25,24 +27,25 @@ def one(work):
 class Table:
     """The routes of a file whose lines begin with a prefix, and destinations that they cover."""
 
-    def __init__(self, file, work):
+    def __init__(self, file, work, destinations=DESTINATIONS):
         prefixes = [line.split()[0] for line in file.read_text().splitlines()
                     if "/" in line and not line.startswith(("#", *OURS))]
         if not prefixes:
             raise Failed(f"{file} has no prefixes: each line begins with one, as 192.0.2.0/24")
         self.count, self.family = len(prefixes), "IPv6" if ":" in prefixes[0] else "IPv4"
-        self.name = f"{self.count:,} routes, random destinations"
-        self.routes = one(work) | {self.family: work / "table"}
+        self.name = f"{self.family}, {self.count:,} routes, random destinations"
+        self.without = f"{self.family}, {WITHOUT}"
+        self.routes = one(work) | {self.family: work / f"table-{self.family}"}
         self.routes[self.family].write_text("\n".join(prefixes) + "\n")
-        self.destinations = work / "destinations"
-        self.destinations.write_text("\n".join(draw(prefixes, self.family)) + "\n")
+        self.destinations = work / f"destinations-{self.family}"
+        self.destinations.write_text("\n".join(draw(prefixes, self.family, destinations)) + "\n")
 
 
-def draw(prefixes, family):
+def draw(prefixes, family, count):
     """A prefix by chance, and an address in it by chance: so the long prefixes are met too."""
     chance, sort = random.Random(1), SOCKETS[family]
     drawn = []
-    while len(drawn) < DESTINATIONS:
+    while len(drawn) < count:
         network, length = chance.choice(prefixes).split("/")
         octets = socket.inet_pton(sort, network)
         free = 8 * len(octets) - int(length)
