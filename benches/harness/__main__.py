@@ -62,7 +62,8 @@ class Bench:
             with job.forwarder(self.programs, self.work, job.routes, job.family) as running:
                 return job.run(running)
         except (Failed, OSError, subprocess.SubprocessError) as reason:
-            return {"reason": str(reason)}
+            first, *_ = str(reason).splitlines() or [repr(reason)]
+            return {"reason": first}
 
 
 def name(job):
