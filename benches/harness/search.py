@@ -41,22 +41,26 @@ def attempt(run, rate, seconds):
 
 def bounds(done, goal):
     """The trial of the highest rate that met the goal, and of the lowest that did not: what is
-    above one that did not does not count."""
+    above one that did not does not count. If all did, the longest says what the sender can."""
     upper = min((trial for trial in done if trial["loss"] > goal),
                 key=lambda trial: trial["rate"], default=None)
+    if not upper:
+        return max(done, key=lambda trial: (trial["seconds"], trial["rate"])), None
     lower = max((trial for trial in done
-                 if trial["loss"] <= goal and (not upper or trial["rate"] < upper["rate"])),
+                 if trial["loss"] <= goal and trial["rate"] < upper["rate"]),
                 key=lambda trial: (trial["rate"], trial["seconds"]), default=None)
     return lower, upper
 
 
 def next_step(done, seconds):
-    """The rate and the duration of the next trial, for the goal of which least is known."""
+    """The rate (None: as fast as the sender can) and the duration of the next trial, for the goal of
+    which least is known."""
     steps = [step for goal in GOALS if (step := step_for(done, goal / 100, seconds))]
     if not steps:
         return None
     width, rate = max(steps)
-    return rate, seconds / 2 if width and len(done) < SHORT else seconds
+    is_short = width and len(done) < SHORT
+    return None if rate == math.inf else rate, seconds / 2 if is_short else seconds
 
 
 def step_for(done, goal, seconds):
@@ -67,7 +71,8 @@ def step_for(done, goal, seconds):
     width = upper["rate"] / lower["rate"] - 1 if upper else 0
     if width <= PRECISION:
         # What only a short trial says is tried once more.
-        return None if lower["seconds"] >= seconds else (0, lower["rate"])
+        again = lower["rate"] if upper else math.inf
+        return None if lower["seconds"] >= seconds else (0, again)
     met = sum(trial["loss"] <= goal for trial in done)
     # Farther with each trial that went well, so that the first that does not is near.
     upwards = lower["rate"] * (1 + PRECISION * 2 ** (2 * met - 1))
