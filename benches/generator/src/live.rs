@@ -38,19 +38,14 @@ impl<'a> Live<'a> {
         let mut open = TrafficSkelBuilder::default().open(storage)?;
         programs::write(&mut open, &template, Role::Sender { is_ipv6: frame.is_ipv6() })?;
         let width = octets_of(frame.destination).len();
-        write(&mut open, frame, stream, (destinations.len() / width) as u32)?;
-        if !destinations.is_empty() {
-            open.maps.destinations.set_value_size(width as u32)?;
-            open.maps.destinations.set_max_entries((destinations.len() / width) as u32)?;
-        }
+        let count = (destinations.len() / width) as u32;
+        write(&mut open, frame, stream, count)?;
+        open.maps.destinations.set_value_size(width as u32)?;
+        open.maps.destinations.set_max_entries(count)?;
         let loaded = open.load()?;
-        if !destinations.is_empty() {
-            let count = destinations.len() / width;
-            let keys: Vec<u8> = (0..count as u32).flat_map(u32::to_ne_bytes).collect();
-            let none = MapFlags::ANY;
-            let map = &loaded.maps.destinations;
-            map.update_batch(&keys, &destinations, count as u32, none, none)?;
-        }
+        let keys: Vec<u8> = (0..count).flat_map(u32::to_ne_bytes).collect();
+        let (map, none) = (&loaded.maps.destinations, MapFlags::ANY);
+        map.update_batch(&keys, &destinations, count, none, none)?;
         let burst = stream.pace()?.burst as u32;
         Ok(Self { loaded, octets: template.octets, burst, is_ipv6: frame.is_ipv6() })
     }

@@ -22,15 +22,11 @@ impl Packets {
         let template = frame.template()?;
         let at = template.places.source;
         let source = template.octets[at..].first_chunk().copied().unwrap_or_default();
-        let mut destinations = stream.destinations(frame)?;
-        if destinations.is_empty() {
-            destinations = octets_of(frame.destination);
-        }
         Ok(Self {
             template,
             flows: stream.flows,
             source: u32::from_be_bytes(source),
-            destinations,
+            destinations: stream.destinations(frame)?,
             width: octets_of(frame.destination).len(),
             sequence: 0,
         })

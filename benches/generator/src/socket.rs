@@ -68,9 +68,8 @@ fn transmit(socket: &OwnedFd, mut burst: Vec<libc::iovec>) -> Result<u64> {
     while sent < messages.len() && !stop::requested() {
         let rest = &mut messages[sent..];
         // SAFETY: the messages point to `burst`, and that to the caller's frames; all live on.
-        let count = unsafe {
-            libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, 0)
-        };
+        let count =
+            unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, 0) };
         match usize::try_from(count) {
             Ok(count) => sent += count,
             Err(_) => survive(io::Error::last_os_error())?,

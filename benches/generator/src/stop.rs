@@ -26,10 +26,8 @@ pub fn after(seconds: f64) -> io::Result<()> {
         tv_sec: seconds as libc::time_t,
         tv_usec: (seconds.fract() * 1e6) as libc::suseconds_t,
     };
-    let once = libc::itimerval {
-        it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },
-        it_value: value,
-    };
+    let once =
+        libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
     // SAFETY: a timer's value, and no place for the old one.
     match unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, ptr::null_mut()) } {
         0 => Ok(()),

@@ -56,12 +56,12 @@ impl Stream {
         Ok(Pace { burst, interval: time(burst), backlog: time(BURST - burst) })
     }
 
-    /// The addresses' octets, one behind the other; none if there is no file.
+    /// The addresses' octets, one behind the other: those of the file, or the frame's.
     ///
     /// # Errors
     /// The file cannot be read, or has a line that is no address of the frame's kind.
     pub fn destinations(&self, frame: &Frame) -> Result<Vec<u8>> {
-        let Some(path) = &self.destinations else { return Ok(Vec::new()) };
+        let Some(path) = &self.destinations else { return Ok(octets_of(frame.destination)) };
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         ensure!((1..=MOST_DESTINATIONS).contains(&text.lines().count()), "1 to 2^20 destinations");
         let mut octets = Vec::new();

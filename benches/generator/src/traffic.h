@@ -5,6 +5,7 @@
  * constants in.
  */
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -29,8 +30,7 @@
 #define STAMPED(v6) (UDP(v6) + STAMP + 12)
 /* As many words have all that is the same in every frame. */
 #define WORDS(v6) ((v6) ? 8 : 6)
-/* As many words has the longest frame, of 1514 octets. */
-#define MOST_WORDS 190
+#define LONGEST 1514
 #define FILLER 0xa5a5a5a5a5a5a5a5ULL
 
 /* Flows: so many source ports, from this one on, with each source address. */
@@ -60,6 +60,9 @@ const volatile __u64 constant[WORDS(1)] = {};
 
 /* Latency: 32 buckets for each octave of nanoseconds, up to 2^32. Mirrored by `bucket` in sink.rs. */
 #define BUCKETS (28 * 32)
+/* Reading the clock takes a fifth of the time that all else takes: one frame in so many has to do.
+ * A prime, so that each size of IMIX and each place in a burst has its turn. */
+#define EVERY 13
 /* Words of 64 sequence numbers. */
 #define WINDOW 64
 

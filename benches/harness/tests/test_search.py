@@ -23,7 +23,7 @@ class Model:
         loss = 0.001 if offered > self.clean else 0
         if offered > self.capacity:
             loss = 1 - self.capacity * self.collapse / offered
-        return {"offered_pps": offered, "loss": loss}
+        return {"offered_pps": offered, "loss": loss, "steal": 0, "waited": 0}
 
 
 class Search(unittest.TestCase):
@@ -52,8 +52,7 @@ class Search(unittest.TestCase):
     def test_the_sender_may_be_the_limit(self):
         model = Model(9e6)
         self.assertEqual(self.best(model), [6e6, 6e6])
-        # And then once more, for longer.
-        self.assertEqual(len(model.asked), 2)
+        self.assertEqual(model.asked, [(None, 0.5), (None, 1)])
 
     def test_no_more_trials_than_allowed_and_the_last_ones_are_long(self):
         model = Model(9.3e5, clean=7e5)
@@ -63,8 +62,21 @@ class Search(unittest.TestCase):
         self.assertEqual(model.asked[-1][1], 1)
 
     def test_nothing_is_found_where_all_is_lost(self):
-        self.assertEqual(self.best(lambda rate, seconds: {"offered_pps": rate or 6e6, "loss": 0.9}),
-                         [0, 0])
+        self.assertEqual(self.best(Model(1)), [0, 0])
+
+    def test_what_a_disturbed_trial_lost_is_tried_again(self):
+        model = Model(1e6)
+        disturbed = iter([False, True])
+
+        def run(rate, seconds):
+            result = model(rate, seconds)
+            if next(disturbed, False):
+                result |= {"loss": 0.2, "steal": 0.05}
+            return result
+
+        for found in self.best(run):
+            self.near(found, 1e6)
+        self.assertEqual(model.asked[1], model.asked[2])
 
     def test_what_passes_above_a_loss_does_not_count(self):
         done = [{"rate": rate, "loss": loss, "seconds": 1}
