@@ -23,6 +23,8 @@ MACS = {
     ("lan", "direct0"): "02:00:00:00:04:01",
     ("wan", "direct1"): "02:00:00:00:04:02",
 }
+# What is connected through the middle, from the hosts' and from the middle's side.
+CARDS = (("lan", "eth0"), ("wan", "eth0"), ("router", "lan0"), ("router", "wan0"))
 HOSTS = {"lan": "10.1.0.2", "wan": "10.2.0.2"}
 ROUTER = {"lan0": "10.1.0.1", "wan0": "10.2.0.1"}
 HOSTS6 = {"lan": "fd01::2", "wan": "fd02::2"}
@@ -130,7 +132,7 @@ DEFAULTS = {name: "off" if name == "gro" else "on" for name in OFFLOADS}
 
 def offloads(wanted):
     """All hosts and cards as a new veth is, or without any offload, as between real cards."""
-    for role, device in (("lan", "eth0"), ("wan", "eth0"), ("router", "lan0"), ("router", "wan0")):
+    for role, device in CARDS:
         values = [word for name in OFFLOADS for word in (name, DEFAULTS[name] if wanted else "off")]
         # Not all that is asked for can be changed while an XDP program is there.
         subprocess.run(inside(role, "ethtool", "-K", device, *values), capture_output=True)
