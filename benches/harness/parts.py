@@ -132,6 +132,7 @@ class Load(Part):
 
 class Adversary(Part):
     name, title = "adversary", "Adversarial lookups (R31), 64-byte packets, live frames"
+    rounds = (3, 1)
 
     def jobs(self):
         return [self.attack(family, case, forwarder) for family in adversary.FLOWS
