@@ -12,6 +12,35 @@ die() { printf '%s%s%s\n' "$red" "$1" "$plain" >&2; exit 1; }
 
 need_root() { [[ $EUID -eq 0 ]] || die "needs root for network namespaces; run as root: sudo $0${*:+ $*}"; }
 
+# missing_packages PACKAGES...: those that are not installed.
+missing_packages() {
+    local package
+    for package; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+            echo "$package"
+    done
+}
+
+# install_packages PACKAGES...: as far as they are missing. Cheap when everything is there.
+install_packages() {
+    local log packages
+    command -v apt-get >/dev/null || die "not a Debian; install what these packages contain: $*"
+    mapfile -t packages < <(missing_packages "$@")
+    ((${#packages[@]})) || return 0
+    need_root
+    log=$(mktemp /tmp/xrouter-install.XXXXXX)
+    progress "install ${#packages[@]} packages" "$log" apt_install "${packages[@]}" || {
+        tail -n 20 "$log"
+        die "apt failed; see what it says: apt-get install ${packages[*]}"
+    }
+    rm -f "$log"
+}
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update && apt-get install -y --no-install-recommends "$@"
+}
+
 # Cargo is where rustup puts it, also under sudo.
 need_cargo() {
     local home

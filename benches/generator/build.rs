@@ -7,6 +7,7 @@ use libbpf_cargo::SkeletonBuilder;
 
 fn main() {
     println!("cargo:rerun-if-changed=src/traffic.bpf.c");
+    println!("cargo:rerun-if-changed=src/traffic.h");
     let variable = |name| env::var(name).expect("cargo sets it");
     // Where Debian keeps `asm/types.h`: `-target bpf` leaves the host's own directory out.
     let headers = format!("-I/usr/include/{}-linux-gnu", variable("CARGO_CFG_TARGET_ARCH"));

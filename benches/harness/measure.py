@@ -9,14 +9,19 @@ import signal
 import subprocess
 import time
 
-from network import FAR, HOSTS, MACS, ROUTER, Failed, inside, urgent
+import search
+from network import HOSTS, MACS, ROUTER, Failed, inside, urgent
 
 SENDER_CORE = 0
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# What is sent: from one address to one other, or, if it is spread, to 2^20 (benches/generator).
-Traffic = collections.namedtuple("Traffic", "source destination spread")
-ONE_FLOW = Traffic(HOSTS["lan"], FAR.replace("0/24", "2"), False)
+# What is sent. family: "IPv4" or "IPv6"; kind: "live" frames, or packets of a "socket"; size: octets
+# of a frame with its check sequence, or "imix"; destinations: None, or a file of addresses, one a
+# line, that are taken in turn.
+Traffic = collections.namedtuple("Traffic",
+                                 "family kind size flows destinations source destination")
+# A frame's check sequence, which no veth has, and the shortest frames that hold the stamp.
+FCS, LEAST = 4, {"IPv4": 60, "IPv6": 74}
 
 
 class Machine:
@@ -51,10 +56,18 @@ def waited(pid):
 
 
 def frame(traffic, source_mac, destination_mac):
-    """The generator's options for it."""
+    """The generator's options for a frame of it, as it is sent or as it arrives."""
+    size = ["--imix"]
+    if traffic.size != "imix":
+        size = ["--size", max(traffic.size - FCS, LEAST[traffic.family])]
     return ["--source-mac", source_mac, "--destination-mac", destination_mac,
-            "--source", traffic.source, "--destination", traffic.destination,
-            *(["--spread"] if traffic.spread else [])]
+            "--source", traffic.source, "--destination", traffic.destination, *size]
+
+
+def stream(traffic, rate):
+    """The generator's options for how frames follow each other."""
+    file = ["--destinations", traffic.destinations] if traffic.destinations else []
+    return ["--flows", traffic.flows, "--rate", round(rate or 0), *file]
 
 
 class Sink:
@@ -65,8 +78,7 @@ class Sink:
         self.process = subprocess.Popen(inside("wan", *words), text=True, bufsize=1,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
-        if self.process.stdout.readline().strip() != "ready":
-            raise Failed(f"the sink did not start: {self.process.stderr.read().strip()}")
+        expect_ready(self.process, "the sink")
 
     def read(self):
         self.process.stdin.write("\n")
@@ -83,11 +95,12 @@ class Sink:
 class Sender:
     """The sender's process: sends while the context lasts, then says how much."""
 
-    def __init__(self, generator, kind, traffic, device, mac):
-        words = [generator, kind, device, "--core", SENDER_CORE,
-                 *frame(traffic, MACS["lan", device], mac)]
+    def __init__(self, generator, traffic, device, mac, rate):
+        words = [generator, traffic.kind, device, "--core", SENDER_CORE,
+                 *frame(traffic, MACS["lan", device], mac), *stream(traffic, rate)]
         self.process = urgent("lan", *words, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE)
+        expect_ready(self.process, "the sender")
         self.sent = 0
 
     def __enter__(self):
@@ -102,12 +115,26 @@ class Sender:
             self.process.communicate()
             raise Failed("the sender did not end") from None
         if self.process.returncode:
-            raise Failed(f"the sender: {complaint.strip().splitlines()[-1]}")
+            raise Failed(f"the sender: {last_line(complaint)}")
         self.sent = json.loads(said)["sent"]
 
 
-def rate(generator, kind, forwarder, warm_up, seconds, traffic=ONE_FLOW):
-    """Packets per second from sender to sink through the forwarder; None: a cable."""
+def expect_ready(process, name):
+    if process.stdout.readline().strip() != "ready":
+        raise Failed(f"{name} did not start: {last_line(process.stderr.read())}")
+
+
+def last_line(text):
+    return text.strip().rpartition("\n")[2]
+
+
+def trial(generator, traffic, forwarder, seconds, warm_up, rate=None):
+    """What comes through the forwarder (None: a cable) of packets that are sent at this rate a
+    second; None: as fast as the sender can.
+
+    offered_pps, mpps, gbps are of the measured seconds; sent, received, loss (a share), reordered,
+    duplicated of all that was sent after the warm-up; latency_us has p50, p99, p999 and max. A
+    sender at a rate spins, so cpu_ns_per_packet says something at full rate only."""
     if forwarder:
         device, towards = "eth0", MACS["router", "lan0"]
         arrival = "eth0", MACS["wan", "eth0"], forwarder.ttl, MACS["router", "wan0"]
@@ -115,26 +142,93 @@ def rate(generator, kind, forwarder, warm_up, seconds, traffic=ONE_FLOW):
         device, towards = "direct0", MACS["wan", "direct1"]
         arrival = "direct1", towards, 64, MACS["lan", "direct0"]
     with Sink(generator, traffic, *arrival) as sink:
-        with Sender(generator, kind, traffic, device, towards) as sender:
+        with Sender(generator, traffic, device, towards, rate) as sender:
             time.sleep(warm_up)
             machine = Machine(sender.process.pid, forwarder and forwarder.pid)
             start = sink.read()
             time.sleep(seconds)
             end, machine = sink.read(), machine.since()
+        # What is still in a queue.
         time.sleep(0.05)
-        total = sink.read()
+        last = sink.read()
     if forwarder:
         forwarder.check()
-    wrong = {name: count for name, count in total["wrong"].items() if count}
+    return figures(start, end, last, sender.sent) | cost(start, end, machine) | machine
+
+
+def figures(start, end, last, sent):
+    """What the sink counted between two moments, and what was lost from the first on.
+
+    The sink knows of each frame whether it came, so what was lost before the start does not count;
+    what was sent last and never came is seen by the sender's number only."""
+    wrong = {name: count for name, count in last["wrong"].items() if count}
     if wrong:
         raise Failed("corrupts: " + ", ".join(f"{n} frames' {name}" for name, n in wrong.items()))
-    packets = end["received"] - start["received"]
-    if not packets:
-        raise Failed(f"does not forward: {sender.sent} sent, none of the measured time arrived")
-    pps = packets / (end["time"] - start["time"])
-    return {"mpps": pps / 1e6, "sent": sender.sent, "received": total["received"],
-            "delivered": total["received"] / sender.sent,
-            "mpps_per_core": pps / 1e6 / (sum(machine["busy"]) or 1), **machine}
+    seconds, received = end["time"] - start["time"], end["received"] - start["received"]
+    if not received:
+        raise Failed(f"does not forward: {sent} sent, none of the measured time arrived")
+    offered = sent - start["next"]
+    lost = last["lost"] - start["lost"] + sent - last["next"]
+    return {"offered_pps": (end["next"] - start["next"]) / seconds, "sent": offered,
+            "received": last["received"] - start["received"], "loss": max(0, lost) / offered,
+            "mpps": received / seconds / 1e6,
+            "gbps": (end["octets"] - start["octets"]) * 8 / seconds / 1e9,
+            **{name: last[name] - start[name] for name in ("reordered", "duplicated")},
+            "latency_us": percentiles(difference(end["latency_ns"], start["latency_ns"]))}
+
+
+def cost(start, end, machine):
+    """What a packet costs on all cores together, with whatever else they did."""
+    busy = sum(machine["busy"])
+    pps = (end["received"] - start["received"]) / (end["time"] - start["time"])
+    return {"cpu_ns_per_packet": busy * 1e9 / pps, "mpps_per_core": pps / 1e6 / (busy or 1)}
+
+
+def difference(histogram, before):
+    """How often each value came since; of pairs of a value and a count."""
+    counts = collections.Counter(dict(map(tuple, histogram)))
+    counts.subtract(dict(map(tuple, before)))
+    return sorted((value, count) for value, count in counts.items() if count > 0)
+
+
+def percentiles(histogram):
+    """Microseconds, of a histogram of nanoseconds: within the width of its buckets."""
+    total, wanted = sum(count for _, count in histogram), {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+    result, seen, shares = {}, 0, list(wanted.items())
+    for value, count in histogram:
+        seen += count
+        while shares and seen >= shares[0][1] * total:
+            result[shares.pop(0)[0]] = value / 1000
+    return result | {"max": histogram[-1][0] / 1000}
+
+
+def best_rate(generator, traffic, forwarder, seconds, warm_up):
+    """Mpps: the highest rates with at most half a per cent of loss and with none."""
+    def run(rate, duration):
+        return trial(generator, traffic, forwarder, duration, warm_up, rate)
+
+    trials = search.trials(run, seconds)
+    rates = {f"loss_{share}": search.best(trials, share / 100) / 1e6 for share in search.GOALS}
+    if not all(rates[f"loss_{share}"] for share in search.GOALS if share):
+        raise Failed("loses too much at any rate")
+    return {**rates, "trials": trials}
+
+
+# How many times the best rate is too much, and at what per cent of it latency is measured.
+OVERLOAD, LOADS = 5, ("10", "50", "90")
+
+
+def overload(generator, traffic, forwarder, seconds, warm_up, best):
+    """What remains of the best rate (Mpps) if five times as much comes, or as much of that as the
+    sender can: so many "times"."""
+    result = trial(generator, traffic, forwarder, seconds, warm_up, OVERLOAD * best * 1e6)
+    return {"times": result["offered_pps"] / best / 1e6, "share": result["mpps"] / best, **result}
+
+
+def latency(generator, traffic, forwarder, seconds, warm_up, best):
+    """A trial at each of these loads, in per cent of the best rate (Mpps)."""
+    return {load: trial(generator, traffic, forwarder, seconds, warm_up, best * int(load) * 1e4)
+            for load in LOADS}
 
 
 PATHS = {
@@ -180,6 +274,37 @@ def wait_for_server(role, server):
         time.sleep(0.02)
 
 
+# Who listens at which address, and who connects.
+CONNECTIONS = {
+    "host to router": ("router", ROUTER["lan0"], "lan"),
+    "router to host": ("lan", HOSTS["lan"], "router"),
+    "host to host": ("wan", HOSTS["wan"], "lan"),
+}
+
+
+def connections(generator, path, seconds):
+    """Connections of TCP a second: opened, one octet, closed; eight at a time."""
+    role, address, client = CONNECTIONS[path]
+    end = f"{address}:5202"
+    server = subprocess.Popen(inside(role, generator, "accept", end), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        expect_ready(server, "the server")
+        words = inside(client, generator, "connect", end, "--seconds", seconds)
+        machine = Machine()
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 10)
+        machine = machine.since()
+    finally:
+        server.kill()
+        server.communicate()
+    if done.returncode:
+        raise Failed(f"the client: {last_line(done.stderr)}")
+    counted = json.loads(done.stdout)
+    if not counted["connections"]:
+        raise Failed(f"no connection comes about: {counted['failed']} failed")
+    return {**counted, **machine}
+
+
 def ping(count):
     """Round-trip times in microseconds from host to host; all of them have to come back."""
     words = inside("lan", "ping", "-n", "-i", "0.01", "-c", count, "-W", "1", HOSTS["wan"])
@@ -215,3 +340,20 @@ def processor_time(pid):
             name = f"{head.split('(', 1)[1]} {name}"
         times[name] = (int(user) + int(system)) / TICKS
     return times
+
+
+def memory(pid):
+    """Octets that a process has in memory, and those of its BPF maps, which are the kernel's."""
+    resident = field(f"/proc/{pid}/status", "VmRSS") * 1024
+    maps = {}
+    for file in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        # Several descriptors may be of one map.
+        if number := field(file, "map_id"):
+            maps[number] = field(file, "memlock")
+    return {"resident": resident, "maps": sum(maps.values())}
+
+
+def field(file, name):
+    """The number behind a name in a file of /proc; 0 if there is none."""
+    found = re.search(rf"^{name}:\s*(\d+)", pathlib.Path(file).read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0

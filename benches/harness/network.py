@@ -3,6 +3,7 @@
     xrbench-lan            xrbench-router            xrbench-wan
     eth0 ----------------- lan0      wan0 ----------- eth0
     10.1.0.2               (10.1.0.1)(10.2.0.1)       10.2.0.2
+    fd01::2                (fd01::1) (fd02::1)        fd02::2
     direct0 ----------------------------------------- direct1
 
 The forwarder's cards have no addresses until the kernel is the forwarder. `direct` is the cable
@@ -22,13 +23,19 @@ MACS = {
     ("lan", "direct0"): "02:00:00:00:04:01",
     ("wan", "direct1"): "02:00:00:00:04:02",
 }
+# What is connected through the middle, from the hosts' and from the middle's side.
+CARDS = (("lan", "eth0"), ("wan", "eth0"), ("router", "lan0"), ("router", "wan0"))
 HOSTS = {"lan": "10.1.0.2", "wan": "10.2.0.2"}
 ROUTER = {"lan0": "10.1.0.1", "wan0": "10.2.0.1"}
 HOSTS6 = {"lan": "fd01::2", "wan": "fd02::2"}
 ROUTER6 = {"lan0": "fd01::1", "wan0": "fd02::1"}
-NEIGHBOURS = {"lan0": ("10.1.0.2", MACS["lan", "eth0"]), "wan0": ("10.2.0.2", MACS["wan", "eth0"])}
-# A network behind the host of the wan: where the test packets go.
-FAR = "10.3.0.0/24"
+# What each card of the middle can reach without asking: (IPv4, IPv6, MAC).
+NEIGHBOURS = {card: (HOSTS[role], HOSTS6[role], MACS[role, "eth0"])
+              for card, role in (("lan0", "lan"), ("wan0", "wan"))}
+FAMILIES = ("IPv4", "IPv6")
+# The way out of the middle, and a network behind it: where the test packets go.
+GATEWAYS = {"IPv4": HOSTS["wan"], "IPv6": HOSTS6["wan"]}
+FAR = {"IPv4": "10.3.0.0/24", "IPv6": "fd03::/32"}
 
 
 class Failed(Exception):
@@ -66,15 +73,31 @@ def ip(role, *words):
     return run("ip", "-n", PREFIX + role, *words)
 
 
+def settings(role, **values):
+    words = [f"net.{key}={value}" for key, value in values.items()]
+    run(*inside(role, "sysctl", "-q", "-w", *words))
+
+
+def forwarding(wanted):
+    """Only a forwarder that needs it switches it on: else the kernel would stand in for others."""
+    settings("router", **{"ipv4.ip_forward": int(wanted), "ipv6.conf.all.forwarding": int(wanted)})
+
+
+def kernel_forwarded():
+    """Packets that the kernel in the middle has forwarded."""
+    read = run(*inside("router", "cat", "/proc/net/snmp", "/proc/net/snmp6"))
+    names, numbers = (line.split() for line in read.splitlines() if line.startswith("Ip: "))
+    sixth = next(line.split()[1] for line in read.splitlines() if "Ip6OutForwDatagrams" in line)
+    return int(dict(zip(names, numbers))["ForwDatagrams"]) + int(sixth)
+
+
 def up():
     for role in ROLES:
         run("ip", "netns", "add", PREFIX + role)
         ip(role, "link", "set", "lo", "up")
-        # Only the kernel as the forwarder switches it on: else it would stand in for the others.
-        settings = ["net.ipv4.ip_forward=0"]
         if role != "router":
-            settings += ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"]
-        run(*inside(role, "sysctl", "-q", "-w", *settings))
+            settings(role, **{"ipv6.conf.all.disable_ipv6": 1, "ipv6.conf.default.disable_ipv6": 1})
+    forwarding(False)
     link("lan", "eth0", "router", "lan0")
     link("wan", "eth0", "router", "wan0")
     link("lan", "direct0", "wan", "direct1")
@@ -95,10 +118,11 @@ def link(role, device, other, peer):
     ip(other, "link", "set", peer, "up")
 
 
-def napi(wanted):
-    """Live frames can be sent to a veth only if NAPI is on at it: GRO does that, once it is up."""
-    for device in ROUTER:
-        run(*inside("router", "ethtool", "-K", device, "gro", "on" if wanted else "off"))
+def gro(*cards):
+    """Switch GRO on, and NAPI with it: a frame without an skb can only be sent to a veth that has
+    NAPI. Works once the card is up."""
+    for role, device in cards:
+        run(*inside(role, "ethtool", "-K", device, "gro", "on"))
 
 
 OFFLOADS = ("rx", "tx", "sg", "tso", "gso", "gro")
@@ -108,7 +132,7 @@ DEFAULTS = {name: "off" if name == "gro" else "on" for name in OFFLOADS}
 
 def offloads(wanted):
     """All hosts and cards as a new veth is, or without any offload, as between real cards."""
-    for role, device in (("lan", "eth0"), ("wan", "eth0"), ("router", "lan0"), ("router", "wan0")):
+    for role, device in CARDS:
         values = [word for name in OFFLOADS for word in (name, DEFAULTS[name] if wanted else "off")]
         # Not all that is asked for can be changed while an XDP program is there.
         subprocess.run(inside(role, "ethtool", "-K", device, *values), capture_output=True)

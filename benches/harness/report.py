@@ -1,139 +1,181 @@
-"""Medians, ratios and tables. A ratio is the median of the rounds' own ratios: the two trials of a
-round stood next to each other, so that what slows the machine down for a while slows both."""
+"""The tables: of each part, of the goals, and what the machine was like."""
 
-import statistics
+import forwarders
+import goals
+import measure
+from adversary import PLAIN
+from figures import DISTURBED, added_ns, disturbed, each, figure, ratios, remains, summary, values
+from forwarders import Kernel
+from parts import FLOOR
+from rich import box
+from rich.markup import escape
+from rich.table import Table as Shown
 
-# More of steal, or of waiting for a core, and a trial says more about the neighbours.
-DISTURBED = 0.01
-
-# R31: what worst-case lookups may leave of the rate of one flow with a small table.
-WITHSTANDS = 0.50
-
-# The sender, on a cable, has to be this much faster than the fastest forwarder.
-HEADROOM = 1.5
-
-
-def disturbed(trial):
-    return trial.get("steal", 0) > DISTURBED or trial.get("waited", 0) > DISTURBED
-
-
-def good(trials):
-    """Round -> trial with a figure; without the disturbed ones if half of them is left."""
-    figures = {n: trial for n, trial in enumerate(trials) if "reason" not in trial}
-    calm = {n: trial for n, trial in figures.items() if not disturbed(trial)}
-    return calm if 2 * len(calm) >= len(figures) else figures
-
-
-def values(trials, key):
-    return [trial[key] for trial in good(trials).values()]
-
-
-def ratios(trials, others, key):
-    ours, theirs = good(trials), good(others)
-    return [ours[n][key] / theirs[n][key] for n in ours if n in theirs]
-
-
-def summary(numbers, digits=2):
-    if not numbers:
-        return "-"
-    middle = statistics.median(numbers)
-    spread = f" ({min(numbers):.{digits}f}..{max(numbers):.{digits}f})" if len(numbers) > 1 else ""
-    return f"{middle:.{digits}f}{spread}"
-
-
-def figure(trials, key, digits=2):
-    """The summary, or why there is none."""
-    broken = [trial["reason"] for trial in trials if "reason" in trial]
-    return f"none: {broken[0]}" if broken else summary(values(trials, key), digits)
+LACKS = {forwarder.name: forwarder.lacks for forwarder in forwarders.ALL}
+COLOURS = {goals.HELD: "green", goals.MISSED: "red", goals.OPEN: "yellow"}
 
 
 class Table:
     def __init__(self, title, *columns):
-        self.title, self.rows = title, [columns]
+        self.title, self.columns, self.rows = title, columns, []
 
     def add(self, *cells):
         self.rows.append([str(cell) for cell in cells])
 
-    def text(self):
-        widths = [max(map(len, column)) for column in zip(*self.rows)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-                 for row in self.rows]
-        return "\n".join([self.title, *("  " + line for line in lines)]) + "\n"
+    def shown(self):
+        """For a terminal or a file of text."""
+        table = Shown(*self.columns, title=self.title, title_justify="left", box=box.SIMPLE_HEAD)
+        for row in self.rows:
+            table.add_row(*map(coloured, row))
+        return table
 
     def markdown(self):
-        head, *rows = ["| " + " | ".join(row) + " |" for row in self.rows]
-        rule = "|" + " --- |" * len(self.rows[0])
+        head, *rows = ["| " + " | ".join(row) + " |" for row in (self.columns, *self.rows)]
+        rule = "|" + " --- |" * len(self.columns)
         return "\n".join([f"**{self.title}**", "", head, rule, *rows]) + "\n"
 
 
-def forwarding(results):
-    table = Table("Forwarding, 64-byte UDP, one flow, veth, copy mode",
-                  "sender", "forwarder", "Mpps", "of the bare loop", "of the kernel",
-                  "Mpps per busy core", "disturbed")
-    for sender, by_name in results.items():
-        bare, kernel = by_name.get("bare AF_XDP loop", []), by_name.get("kernel", [])
-        for name, trials in by_name.items():
-            table.add(sender, name, figure(trials, "mpps"), summary(ratios(trials, bare, "mpps")),
-                      summary(ratios(trials, kernel, "mpps")),
-                      summary(values(trials, "mpps_per_core")),
-                      f"{sum(map(disturbed, trials))} of {len(trials)}")
+def coloured(cell):
+    colour = "red" if cell.startswith("none: ") else COLOURS.get(cell)
+    return f"[{colour}]{escape(cell)}[/]" if colour else escape(cell)
+
+
+def by_scene(rows):
+    """Scene -> forwarder -> trials."""
+    scenes = {}
+    for (scene, name), trials in rows.items():
+        scenes.setdefault(scene, {})[name] = trials
+    return scenes
+
+
+def count_disturbed(trials):
+    return f"{sum(map(disturbed, trials))} of {len(trials)}"
+
+
+def rates(part, rows):
+    return [scene_rates(f"{part.title}: {scene}", by_name)
+            for scene, by_name in by_scene(rows).items()]
+
+
+def scene_rates(title, by_name):
+    table = Table(title, "forwarder", "Mpps", "of the kernel", "ns added", "CPU ns per packet",
+                  "disturbed", "does not do")
+    kernel, floor = by_name[Kernel.name], by_name[FLOOR]
+    for name, trials in by_name.items():
+        added = "-" if name == FLOOR else summary(added_ns(trials, floor), 0)
+        table.add(name, figure(trials, "mpps"), summary(ratios(trials, kernel, "mpps")), added,
+                  summary(values(trials, "cpu_ns_per_packet"), 0), count_disturbed(trials),
+                  LACKS.get(name, "-"))
     return table
 
 
-def adversary(results):
-    table = Table("Adversarial lookups (R31), 64-byte packets, live frames, xrouter",
-                  "to", "case", "Mpps", "of one flow, small table", "disturbed")
-    for flow, by_case in results.items():
-        (_, plain), *_ = by_case.items()
-        for case, trials in by_case.items():
-            table.add(flow, case, figure(trials, "mpps"), summary(ratios(trials, plain, "mpps")),
-                      f"{sum(map(disturbed, trials))} of {len(trials)}")
+def with_table(part, rows):
+    """As the other rates, and what of the rate of one route remains."""
+    scenes = by_scene(rows)
+    shares = Table("With a table: what of the rate of one route remains", "with", "forwarder",
+                   "share")
+    for table in part.bench.tables:
+        for name, trials in scenes[table.name].items():
+            one = scenes[table.without][name]
+            shares.add(table.name, name, summary(ratios(trials, one, "mpps")))
+    return [*rates(part, rows), shares]
+
+
+def load(part, rows):
+    return [limits(part, rows), latencies(rows)]
+
+
+def limits(part, rows):
+    table = Table(part.title, "forwarder", "Mpps, loss below 0.5 %", "Mpps, no loss",
+                  f"when {measure.OVERLOAD} times the first comes, of the most", "times that came",
+                  "disturbed")
+    for (_, name), trials in rows.items():
+        table.add(name, figure(trials, "loss_0.5"), summary(values(trials, "loss_0")),
+                  summary(each(remains, trials)),
+                  summary(each(lambda trial: trial["overload"]["times"], trials), 1),
+                  sum(disturbed(one) for trial in trials for one in trial.get("trials", [])))
     return table
 
 
-def withstood(results):
-    """The bar of R31, against what was measured."""
-    lines = []
-    for flow, by_case in results.items():
-        plain, *_, worst = by_case.values()
-        shares = ratios(worst, plain, "mpps")
-        if shares:
-            word = "held" if statistics.median(shares) >= WITHSTANDS else "MISSED"
-            lines.append(f"R31, at least {WITHSTANDS:.2f} of one flow's rate with the worst "
-                         f"destinations: {word} for {flow}: {summary(shares)}\n")
-    return "".join(lines)
-
-
-def tcp(results):
-    table = Table("TCP, one connection, iperf3, Gbit/s", "offloads", "path", "kernel", "xrouter",
-                  "of the kernel")
-    for offloads, paths in results.items():
-        for path, by_name in paths.items():
-            kernel, ours = by_name["kernel"], by_name["xrouter"]
-            table.add(offloads, path, figure(kernel, "gbps"), figure(ours, "gbps"),
-                      summary(ratios(ours, kernel, "gbps")))
+def latencies(rows):
+    table = Table("Latency in microseconds, 64-byte UDP, at a share of the forwarder's own rate",
+                  "forwarder", "load", "p50", "p99", "p99.9", "greatest")
+    for (_, name), trials in rows.items():
+        for load in measure.LOADS:
+            times = each(lambda trial: trial["latency"][load]["latency_us"], trials)
+            table.add(name, f"{load} %", *(summary([time[of] for time in times], 0)
+                                           for of in ("p50", "p99", "p999", "max")))
     return table
 
 
-def ping(results):
-    table = Table("Ping from host to host, 100 a second, round trip in microseconds",
-                  "forwarder", "median", "99th percentile", "of the kernel")
-    for name, trials in results.items():
+def attacked(part, rows):
+    table = Table(part.title, "to", "forwarder", "Mpps", f"of {PLAIN}", "disturbed")
+    for (scene, name), trials in rows.items():
+        plain = rows[f"{scene.split(',')[0]}, {PLAIN}", name]
+        table.add(scene, name, figure(trials, "mpps"), summary(ratios(trials, plain, "mpps")),
+                  count_disturbed(trials))
+    return [table]
+
+
+def beside_kernel(part, rows):
+    """A row for each scene and forwarder, and its share of the kernel's figure."""
+    table = Table(part.title, "path", "forwarder", part.unit, "of the kernel", "disturbed")
+    for (scene, name), trials in rows.items():
+        table.add(scene, name, figure(trials, part.key, part.digits), summary(ratios(
+            trials, rows[scene, Kernel.name], part.key)), count_disturbed(trials))
+    return [table]
+
+
+def ping(part, rows):
+    table = Table(part.title, "forwarder", "median", "99th percentile", "of the kernel")
+    for (scene, name), trials in rows.items():
         table.add(name, figure(trials, "median_us", 0), summary(values(trials, "p99_us"), 0),
-                  summary(ratios(trials, results["kernel"], "median_us")))
+                  summary(ratios(trials, rows[scene, Kernel.name], "median_us")))
+    return [table]
+
+
+def idle(part, rows):
+    table = Table(part.title, "forwarder", "process", "threads")
+    for (_, name), (trial,) in rows.items():
+        threads = ", ".join(f"{thread.rsplit(' ', 1)[0]} {share:.1%}"
+                            for thread, share in trial.get("threads", {}).items())
+        table.add(name, figure([trial], "share", 3), threads)
+    return [table]
+
+
+def smoke(part, rows):
+    table = Table(part.title, "scene", "forwarder", "result")
+    for (scene, name), (trial,) in rows.items():
+        passed = f"{trial['received']} packets" if "received" in trial else figure([trial], "mpps")
+        table.add(scene, name, passed)
+    return [table]
+
+
+OTHERS = {"table": with_table, "load": load, "adversary": attacked, "tcp": beside_kernel,
+          "tcp-plain": beside_kernel, "tcp-gro": beside_kernel, "connections": beside_kernel,
+          "ping": ping, "idle": idle, "smoke": smoke}
+
+
+def tables(results):
+    made = [table for part, rows in results.items()
+            for table in OTHERS.get(part.name, rates)(part, rows)]
+    if any(part.name == "smoke" for part in results):
+        return made
+    return [*made, judged({part.name: rows for part, rows in results.items()})]
+
+
+def judged(results):
+    table = Table("Goals", "goal", "wanted", "measured", "")
+    for goal in goals.all_of(results):
+        table.add(goal.text, f"{goal.relation} {goal.wanted:.2f}", summary(goal.measured),
+                  goal.verdict())
     return table
 
 
-def idle(results):
-    table = Table('Idle, poll = "adaptive", share of one core', "seconds", "process", "threads")
-    for trial in results:
-        if "reason" in trial:
-            table.add("-", f"none: {trial['reason']}", "-")
-            continue
-        threads = ", ".join(f"{name.rsplit(' ', 1)[0]} {share:.1%}"
-                            for name, share in trial["threads"].items())
-        table.add(trial["seconds"], f"{trial['share']:.1%}", threads)
-    return table
+def notes():
+    """What a reader of the tables has to know beside them."""
+    return [f"{forwarder.name}: {forwarder.missing()}" for forwarder in forwarders.EACH
+            if forwarder.missing()]
 
 
 def machine(facts, trials):
@@ -147,27 +189,4 @@ def machine(facts, trials):
              f"Steal      {'more' if steal > DISTURBED else 'never more'} than 1 % of a trial "
              f"(at most {steal:.1%})",
              f"Disturbed  {count} of {len(trials)} trials: steal, or waiting for a core, above 1 %"]
-    return "\n".join(lines) + "\n"
-
-
-def headroom(by_name):
-    """How much more the sender can send, on the cable that comes first, than the fastest took."""
-    cable, *forwarders = (values(trials, "mpps") for trials in by_name.values())
-    fastest = max((statistics.median(rates) for rates in forwarders if rates), default=0)
-    return statistics.median(cable) / fastest if cable and fastest else HEADROOM
-
-
-def verdict(results):
-    """The project's goal, against what was measured; and whether the sender was the limit."""
-    lines = []
-    for sender, by_name in results.items():
-        head = headroom(by_name)
-        if head < HEADROOM:
-            lines.append(f"The {sender} can only send {head:.2f} times what the fastest forwards: "
-                         "the differences between the forwarders are larger than shown")
-        shares = ratios(by_name.get("xrouter", []), by_name.get("bare AF_XDP loop", []), "mpps")
-        if shares:
-            word = "reached" if statistics.median(shares) >= 0.9 else "MISSED"
-            lines.append(f"Goal, at least 0.90 of the bare loop: {word} with the {sender}: "
-                         f"{summary(shares)}")
     return "\n".join(lines) + "\n"

@@ -1,22 +1,36 @@
-//! The one frame that is sent, and what has to arrive: built by the same code from two sets of
-//! arguments.
+//! The frames that are sent, and what has to arrive: built by the same code from two sets of
+//! arguments. Places and constants are mirrored by traffic.h.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+use std::ops::Range;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::skeleton::types::places as Places;
+use crate::checksum::sum;
+use crate::skeleton::types::shape as Shape;
 
-/// Octets of the frame; with the frame check sequence that a card adds, 64. Mirrored by
-/// `FRAME_LENGTH` in traffic.bpf.c.
-pub const LENGTH: usize = 60;
+/// Octets of the longest frame: an MTU of 1500.
+const LONGEST: usize = 1514;
+/// RFC 2544 counts the frame check sequence, which no veth has: 64, 570 and 1518 octets. In this
+/// order seven, four and one of them are spread over the row.
+const IMIX: [usize; 12] = [60, 566, 60, 60, 566, 60, 1514, 60, 566, 60, 60, 566];
+/// Words of the header that the programs compare; more than IPv4 needs.
+const WORDS: usize = 8;
+
 const IP: usize = 14;
-const UDP: usize = 34;
-const PAYLOAD6: usize = 54;
-/// RFC 3692: for experiments. UDP does not fit behind an IPv6 header into 60 octets.
-const EXPERIMENT: u8 = 253;
+/// In the UDP header: the payload begins with the stamp.
+const STAMP: usize = 8;
+const STAMP_LENGTH: usize = 12;
+const MAGIC: u16 = 0x7872;
+const FILLER: u8 = 0xa5;
+/// RFC 863: discard.
+const DISCARD: u16 = 9;
+
+/// The lowest source port of a flow, and how many there are with one address.
+pub const FIRST_PORT: u16 = 32768;
+pub const PORTS: u32 = 32768;
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,176 +46,200 @@ impl FromStr for Mac {
     }
 }
 
-/// What is not the same in every frame of every test.
+/// What is not the same in every test.
 #[derive(Args, Clone, Debug)]
 pub struct Frame {
     /// Source MAC address
     #[arg(long)]
-    source_mac: Mac,
+    pub source_mac: Mac,
     /// Destination MAC address
     #[arg(long)]
-    destination_mac: Mac,
-    /// Source address
+    pub destination_mac: Mac,
+    /// Source address, of the first flow
     #[arg(long)]
-    source: IpAddr,
+    pub source: IpAddr,
     /// Destination address, of the same kind
     #[arg(long)]
-    destination: IpAddr,
+    pub destination: IpAddr,
     /// Time to live, or hop limit
     #[arg(long, default_value_t = 64)]
-    ttl: u8,
+    pub ttl: u8,
+    /// Octets of a frame without its check sequence, up to 1514; without this the shortest that
+    /// holds the stamp: 60 for IPv4, 74 for IPv6
+    #[arg(long)]
+    pub size: Option<usize>,
+    /// 64, 570 and 1518 octets with the check sequence, seven to four to one (IPv6: 78 for 64)
+    #[arg(long, conflicts_with = "size")]
+    pub imix: bool,
+}
+
+/// Where things are in a frame of IPv4 or IPv6.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    pub ip_length: usize,
+    hop_limit: usize,
+    protocol: usize,
+    pub ip_checksum: Option<usize>,
+    addresses: usize,
+    /// The last word of the source address.
+    pub source: usize,
+    pub destination: usize,
+    pub udp: usize,
+}
+
+impl Places {
+    const IPV4: Self = Self {
+        ip_length: 16,
+        hop_limit: 22,
+        protocol: 23,
+        ip_checksum: Some(24),
+        addresses: 26,
+        source: 26,
+        destination: 30,
+        udp: 34,
+    };
+    const IPV6: Self = Self {
+        ip_length: 18,
+        hop_limit: 21,
+        protocol: 20,
+        ip_checksum: None,
+        addresses: 22,
+        source: 34,
+        destination: 38,
+        udp: 54,
+    };
+
+    pub fn udp_length(&self) -> usize {
+        self.udp + 4
+    }
+
+    pub fn udp_checksum(&self) -> usize {
+        self.udp + 6
+    }
+
+    /// The sequence number; six octets of time follow.
+    pub fn sequence(&self) -> usize {
+        self.udp + STAMP + 2
+    }
+
+    pub fn stamped(&self) -> usize {
+        self.udp + STAMP + STAMP_LENGTH
+    }
+
+    /// What is not the same in every frame of one size.
+    fn varying(&self) -> impl Iterator<Item = Range<usize>> {
+        let checksum = self.ip_checksum.map(|at| at..at + 2);
+        let others = [
+            self.source..self.udp + 2,
+            self.udp_checksum()..self.udp_checksum() + 2,
+            self.sequence()..self.stamped(),
+        ];
+        checksum.into_iter().chain(others)
+    }
+}
+
+/// All that the programs need to know of the frames.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// The longest frame; all others begin as it does. Checksums and stamp are missing.
+    pub octets: Vec<u8>,
+    /// The bits of it that are the same in every frame.
+    pub constant: Vec<u8>,
+    /// One for each size, in the order in which they are sent.
+    pub shapes: Vec<Shape>,
+    pub places: Places,
+}
+
+impl Template {
+    /// The beginning of these octets, in words.
+    pub fn words(octets: &[u8]) -> [u64; WORDS] {
+        let mut words = octets.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word));
+        std::array::from_fn(|_| words.next().unwrap_or(0))
+    }
 }
 
 impl Frame {
-    /// An Ethernet frame with a packet of UDP over IPv4, or of IPv6; its checksums are right.
+    pub fn is_ipv6(&self) -> bool {
+        self.destination.is_ipv6()
+    }
+
+    /// The frames' common part, and what differs from size to size.
     ///
     /// # Errors
-    /// One address is IPv4, the other IPv6.
-    pub fn octets(&self) -> Result<[u8; LENGTH]> {
-        let mut octets = [0; LENGTH];
+    /// One address is IPv4, the other IPv6; the size is too small for the stamp, or too large.
+    pub fn template(&self) -> Result<Template> {
+        let both = self.source.is_ipv6() == self.destination.is_ipv6();
+        ensure!(both, "{} and {} are of two kinds", self.source, self.destination);
+        let places = if self.is_ipv6() { Places::IPV6 } else { Places::IPV4 };
+        let sizes = self.sizes(&places)?;
+        let octets = self.octets(&places, sizes.iter().copied().max().unwrap_or(LONGEST));
+        let mut constant = vec![0xff; octets.len()];
+        places.varying().for_each(|range| constant[range].fill(0));
+        for length in [places.ip_length, places.udp_length()] {
+            constant[length..length + 2].fill(0);
+        }
+        let shapes = sizes.iter().map(|&size| self.shape(&places, size)).collect();
+        Ok(Template { octets, constant, shapes, places })
+    }
+
+    fn sizes(&self, places: &Places) -> Result<Vec<usize>> {
+        let least = places.stamped().max(60);
+        if self.imix {
+            return Ok(IMIX.iter().map(|&size| size.max(least)).collect());
+        }
+        let size = self.size.unwrap_or(least);
+        ensure!((least..=LONGEST).contains(&size), "size {size}: from {least} to {LONGEST}");
+        Ok(vec![size])
+    }
+
+    fn octets(&self, places: &Places, length: usize) -> Vec<u8> {
+        let mut octets = vec![FILLER; length];
+        octets[..places.stamped()].fill(0);
         octets[..6].copy_from_slice(&self.destination_mac.0);
         octets[6..12].copy_from_slice(&self.source_mac.0);
-        let packet = &mut octets[12..];
-        match (self.source, self.destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                self.write_ip4(packet, source, destination);
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                self.write_ip6(packet, source, destination);
-            }
-            _ => bail!("{} and {} are of two kinds", self.source, self.destination),
+        let kind = if self.is_ipv6() { [0x86, 0xdd, 0x60] } else { [0x08, 0x00, 0x45] };
+        octets[12..=IP].copy_from_slice(&kind);
+        octets[places.hop_limit] = self.ttl;
+        octets[places.protocol] = libc::IPPROTO_UDP as u8;
+        let addresses = [octets_of(self.source), octets_of(self.destination)].concat();
+        octets[places.addresses..places.udp].copy_from_slice(&addresses);
+        // A header of IPv6 does not count itself.
+        let ip_length = length - if self.is_ipv6() { places.udp } else { IP };
+        let udp_length = length - places.udp;
+        let words = [
+            (places.ip_length, ip_length as u16),
+            (places.udp, FIRST_PORT),
+            (places.udp + 2, DISCARD),
+            (places.udp_length(), udp_length as u16),
+            (places.udp + STAMP, MAGIC),
+        ];
+        for (at, word) in words {
+            octets[at..at + 2].copy_from_slice(&word.to_be_bytes());
         }
-        Ok(octets)
+        octets
     }
 
-    /// Where the XDP programs find what they need.
-    pub fn places(&self) -> Places {
-        match self.destination {
-            IpAddr::V4(_) => {
-                Places { protocol: 23, hop_limit: 22, high: 30, low: 32, checksums: [24, 40] }
-            }
-            IpAddr::V6(_) => {
-                Places { protocol: 20, hop_limit: 21, high: 42, low: 52, checksums: [58, 0] }
-            }
+    /// A size's lengths, and its checksums' sums of all that is the same in every frame of it.
+    fn shape(&self, places: &Places, size: usize) -> Shape {
+        let mut octets = self.octets(places, size);
+        places.varying().for_each(|range| octets[range].fill(0));
+        let word = |at: usize| u16::from_ne_bytes([octets[at], octets[at + 1]]);
+        let pseudo_header = sum(&octets[places.addresses..places.udp])
+            + u64::from((libc::IPPROTO_UDP as u16).to_be())
+            + u64::from(word(places.udp_length()));
+        Shape {
+            length: size as u32,
+            ip_length: word(places.ip_length),
+            udp_length: word(places.udp_length()),
+            ip_sum: sum(&octets[IP..places.udp]) as u32,
+            udp_sum: (pseudo_header + sum(&octets[places.udp..])) as u32,
         }
     }
-
-    fn write_ip4(&self, packet: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr) {
-        let (kind, rest) = packet.split_at_mut(2);
-        let (header, datagram) = rest.split_at_mut(UDP - IP);
-        kind.copy_from_slice(&[0x08, 0x00]);
-        header[0] = 0x45;
-        header[2..4].copy_from_slice(&((LENGTH - IP) as u16).to_be_bytes());
-        header[8] = self.ttl;
-        header[9] = libc::IPPROTO_UDP as u8;
-        header[12..16].copy_from_slice(&source.octets());
-        header[16..20].copy_from_slice(&destination.octets());
-        let checksum = !fold(sum(header));
-        header[10..12].copy_from_slice(&checksum.to_be_bytes());
-        write_udp(datagram, sum(&header[12..20]));
-    }
-
-    /// What follows the header ends with a checksum over itself and the addresses.
-    fn write_ip6(&self, packet: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr) {
-        let (kind, rest) = packet.split_at_mut(2);
-        let (header, payload) = rest.split_at_mut(PAYLOAD6 - IP);
-        kind.copy_from_slice(&[0x86, 0xdd]);
-        header[0] = 0x60;
-        header[4..6].copy_from_slice(&((LENGTH - PAYLOAD6) as u16).to_be_bytes());
-        header[6] = EXPERIMENT;
-        header[7] = self.ttl;
-        header[8..24].copy_from_slice(&source.octets());
-        header[24..40].copy_from_slice(&destination.octets());
-        let (data, end) = payload.split_at_mut(LENGTH - PAYLOAD6 - 2);
-        count_up(data);
-        let checksum = !fold(sum(&header[8..40]) + sum(data));
-        end.copy_from_slice(&checksum.to_be_bytes());
-    }
 }
 
-/// `addresses`: their sum, for the checksum.
-fn write_udp(datagram: &mut [u8], addresses: u32) {
-    let length = (LENGTH - UDP) as u16;
-    datagram[..2].copy_from_slice(&49152_u16.to_be_bytes());
-    // RFC 863: discard
-    datagram[2..4].copy_from_slice(&9_u16.to_be_bytes());
-    datagram[4..6].copy_from_slice(&length.to_be_bytes());
-    count_up(&mut datagram[8..]);
-    let pseudo_header = addresses + libc::IPPROTO_UDP as u32 + u32::from(length);
-    let checksum = !fold(pseudo_header + sum(datagram));
-    datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
-}
-
-fn count_up(data: &mut [u8]) {
-    for (octet, value) in data.iter_mut().zip(0xa0..) {
-        *octet = value;
-    }
-}
-
-/// RFC 1071: the unfolded sum of 16-bit words. All of ours are of even length.
-fn sum(octets: &[u8]) -> u32 {
-    octets.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum()
-}
-
-fn fold(sum: u32) -> u16 {
-    let once = (sum & 0xffff) + (sum >> 16);
-    ((once & 0xffff) + (once >> 16)) as u16
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(source: &str, destination: &str, ttl: u8) -> Frame {
-        let mac = |text: &str| text.parse().unwrap();
-        let (source_mac, destination_mac) = (mac("02:00:00:00:01:02"), mac("02:00:00:00:01:01"));
-        let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-        Frame { source_mac, destination_mac, source, destination, ttl }
-    }
-
-    fn ip4(ttl: u8) -> [u8; LENGTH] {
-        frame("10.1.0.2", "10.3.0.2", ttl).octets().unwrap()
-    }
-
-    fn ip6(ttl: u8) -> [u8; LENGTH] {
-        frame("fd01::2", "fd03::2", ttl).octets().unwrap()
-    }
-
-    fn differ(before: [u8; LENGTH], after: [u8; LENGTH]) -> Vec<usize> {
-        (0..LENGTH).filter(|&at| before[at] != after[at]).collect()
-    }
-
-    #[test]
-    fn checksums_are_right() {
-        let octets = ip4(64);
-        assert_eq!(fold(sum(&octets[IP..UDP])), 0xffff);
-        let pseudo_header = sum(&octets[26..UDP]) + 17 + (LENGTH - UDP) as u32;
-        assert_eq!(fold(pseudo_header + sum(&octets[UDP..])), 0xffff);
-        assert_eq!(fold(sum(&ip6(64)[22..])), 0xffff);
-    }
-
-    #[test]
-    fn a_hop_changes_ttl_and_checksum_only() {
-        assert_eq!(differ(ip4(64), ip4(63)), [22, 24]);
-        assert_eq!(differ(ip6(64), ip6(63)), [21]);
-    }
-
-    #[test]
-    fn another_destination_changes_the_words_and_checksums_of_its_places() {
-        let other = |destination| frame("10.1.0.2", destination, 64).octets().unwrap();
-        assert_eq!(differ(ip4(64), other("11.3.1.2")), [24, 30, 32, 40]);
-        let other = frame("fd01::2", "fd03:0:100::102", 64).octets().unwrap();
-        assert_eq!(differ(ip6(64), other), [42, 52, 58]);
-    }
-
-    #[test]
-    fn addresses_are_of_one_kind() {
-        assert!(frame("10.1.0.2", "fd03::2", 64).octets().is_err());
-    }
-
-    #[test]
-    fn a_mac_address_is_six_octets() {
-        assert!("02:00:00:00:01".parse::<Mac>().is_err());
-        assert!("02:00:00:00:01:zz".parse::<Mac>().is_err());
+pub fn octets_of(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }

@@ -1,17 +1,26 @@
-//! Sends test packets as fast as one core can, and counts those that arrive unharmed.
+//! Sends test packets at a rate or as fast as one core can, and counts those that arrive unharmed.
 //!
 //! Two kinds of sender, because they rank forwarders differently: `live` frames never were an skb,
-//! as behind a card; those of a `socket` are, as from a host behind a veth.
+//! as behind a card; those of a `socket` are, as from a host behind a veth. And a client and a
+//! server that do nothing but open and close connections of TCP.
 
+mod checksum;
+mod connections;
 mod frame;
 mod live;
+mod packets;
+mod programs;
 mod sink;
 mod socket;
 mod stop;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::CString;
 use std::io;
-use std::ptr;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -19,13 +28,11 @@ use clap::{Args, Parser, Subcommand};
 use core_affinity::CoreId;
 use serde_json::json;
 
-use frame::{Frame, LENGTH};
-use skeleton::OpenTrafficSkel;
-use skeleton::types::{bss as Counters, places as Places};
-
-/// Bits of two words of the destination, 13 in the high one and 7 in the low one. Mirrored by
-/// adversary.py, which has routes for them, and by `scattered` in traffic.bpf.c.
-const VARIED: u32 = 0x1fff_c0f8;
+use frame::Frame;
+use live::Live;
+use packets::Packets;
+use sink::Sink;
+use stream::Stream;
 
 // Generated.
 #[allow(clippy::all, clippy::pedantic, clippy::restriction)]
@@ -42,31 +49,25 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Send XDP live frames until SIGTERM, then say how many
-    Live {
-        #[command(flatten)]
-        sender: Sender,
-        #[command(flatten)]
-        spread: Spread,
-    },
-    /// Send from a packet socket until SIGTERM, then say how many
+    /// Send XDP live frames, then say how many
+    Live(Sender),
+    /// Send from a packet socket, then say how many
     Socket(Sender),
     /// Count what arrives; the frame given is the one expected
     Sink {
-        /// The device that they arrive at
+        /// The device that they arrive at; it has one queue
         device: String,
         #[command(flatten)]
         frame: Frame,
-        #[command(flatten)]
-        spread: Spread,
     },
-}
-
-#[derive(Args, Clone, Copy)]
-struct Spread {
-    /// To 2^20 destinations, not to one
-    #[arg(long)]
-    spread: bool,
+    /// Accept connections of TCP until the process is ended
+    Accept { address: SocketAddr },
+    /// Open connections of TCP, then say how many
+    Connect {
+        address: SocketAddr,
+        #[arg(long)]
+        seconds: f64,
+    },
 }
 
 #[derive(Args)]
@@ -78,30 +79,44 @@ struct Sender {
     core: usize,
     #[command(flatten)]
     frame: Frame,
+    #[command(flatten)]
+    stream: Stream,
 }
 
 fn main() -> Result<()> {
+    let mut storage = MaybeUninit::uninit();
     match Command::parse().role {
-        Role::Live { sender, spread } => {
-            send(&sender, |device, frame| live::send(device, &Test::new(frame, spread)?))
+        Role::Live(sender) => {
+            let device = index(&sender.device)?;
+            let live = Live::load(&mut storage, &sender.frame, &sender.stream)?;
+            send(&sender, || live.send(device))
         }
         Role::Socket(sender) => {
-            send(&sender, |device, frame| socket::send(device, &frame.octets()?))
+            let device = index(&sender.device)?;
+            let mut packets = Packets::new(&sender.frame, &sender.stream)?;
+            let pace = sender.stream.pace()?;
+            send(&sender, || socket::send(device, &mut packets, pace))
         }
-        Role::Sink { device, frame, spread } => {
-            sink::run(index(&device)?, &Test::new(&frame, spread)?)
-        }
+        Role::Sink { device, frame } => Sink::load(&mut storage, &frame)?.run(index(&device)?),
+        Role::Accept { address } => connections::accept(address),
+        Role::Connect { address, seconds } => connections::connect(address, seconds),
     }
 }
 
-fn send(sender: &Sender, by: impl Fn(i32, &Frame) -> Result<u64>) -> Result<()> {
+/// Prints "ready" when all is prepared, and at the end what was sent.
+fn send(sender: &Sender, mut by: impl FnMut() -> Result<u64>) -> Result<()> {
     let core = CoreId { id: sender.core };
     ensure!(core_affinity::set_for_current(core), "no core {}", sender.core);
     stop::on_signals();
-    let device = index(&sender.device)?;
+    println!("ready");
+    if let Some(seconds) = sender.stream.seconds {
+        stop::after(seconds)?;
+    }
     let start = Instant::now();
-    let sent = by(device, &sender.frame)?;
-    println!("{}", json!({"sent": sent, "seconds": start.elapsed().as_secs_f64()}));
+    let sent = by()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let offered = sent as f64 / seconds;
+    println!("{}", json!({"sent": sent, "seconds": seconds, "offered_pps": offered}));
     Ok(())
 }
 
@@ -113,40 +128,4 @@ fn index(device: &str) -> Result<i32> {
         0 => Err(io::Error::last_os_error()).with_context(|| device.to_owned()),
         index => Ok(i32::try_from(index)?),
     }
-}
-
-/// What both programs are loaded with.
-struct Test {
-    octets: [u8; LENGTH],
-    places: Places,
-    varied: u32,
-}
-
-impl Test {
-    fn new(frame: &Frame, spread: Spread) -> Result<Self> {
-        let varied = if spread.spread { VARIED } else { 0 };
-        Ok(Self { octets: frame.octets()?, places: frame.places(), varied })
-    }
-
-    fn write(&self, open: &mut OpenTrafficSkel<'_>) {
-        let constants = open.maps.rodata_data.as_deref_mut().expect("the programs have constants");
-        let (words, rest) = self.octets.as_chunks::<8>();
-        for (to, word) in constants.frame.words.iter_mut().zip(words) {
-            *to = u64::from_ne_bytes(*word);
-        }
-        constants.frame.rest = u32::from_ne_bytes(rest.try_into().expect("60 = 7 * 8 + 4"));
-        constants.places = self.places;
-        constants.varied = self.varied;
-    }
-}
-
-/// The memory of both programs' counters.
-fn counters<'a>(mapped: &'a Option<&mut Counters>) -> Result<&'a Counters> {
-    mapped.as_deref().context("the counters are not mapped")
-}
-
-/// A counter that an XDP program writes meanwhile.
-fn read(counter: &u64) -> u64 {
-    // SAFETY: a reference is valid to read from; volatile, since it changes behind our back.
-    unsafe { ptr::read_volatile(counter) }
 }
