@@ -17,6 +17,8 @@ mod compare;
 mod differences;
 #[path = "oracle/facts.rs"]
 mod facts;
+#[path = "oracle/frame.rs"]
+mod frame;
 #[path = "oracle/generate.rs"]
 mod generate;
 #[path = "oracle/inputs.rs"]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::pair::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
+use super::frame::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
 
 /// All frames that come in by the wires `lan` and `wan`. The routers here are configured
 /// otherwise than the cases', which does not matter: both are configured alike.

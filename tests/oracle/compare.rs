@@ -11,8 +11,9 @@ use xrouter::packet::text::{Direction, format_frame};
 
 use super::differences::{DIFFERENCES, MASKS};
 use super::facts::{Case, surplus};
+use super::frame::{Frame, PORTS};
 use super::inputs::Inputs;
-use super::pair::{Frame, Outputs, PORTS, Pair};
+use super::pair::{Outputs, Pair};
 use super::sporadic::SPORADIC;
 
 /// Frames that are sent together.

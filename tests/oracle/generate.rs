@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use xrouter::packet::ethernet::MacAddress;
 
-use super::pair::{Frame, HOST_MACS, ROUTER_MACS, octets};
+use super::frame::{Frame, HOST_MACS, ROUTER_MACS, octets};
 use super::random::Random;
 
 /// Hosts: connected, routed, more or less specifically.

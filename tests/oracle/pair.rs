@@ -5,23 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use xrouter::packet::ethernet::{HEADER, ether_type};
-use xrouter::packet::text::parse_line;
 use xrouter::packet::{ipv6, protocol};
 
+use super::frame::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
 use super::net::wire::{Wire, wait};
 use super::net::{
     Config, HOST_DEVICE, LAN_DEVICE, Router, Topology, WAN_DEVICE, kernel_is_router, seconds,
     sysctl,
 };
-
-/// The ports, in the order of their numbers here.
-pub const PORTS: [&str; 2] = ["lan", "wan"];
-/// The MACs of the router's ports.
-pub const ROUTER_MACS: [&str; 2] = ["02:00:0a:01:00:01", "02:00:0a:02:00:01"];
-/// The MACs of the hosts behind the ports.
-pub const HOST_MACS: [&str; 2] = ["02:00:0a:01:00:02", "02:00:0a:02:00:02"];
-/// MTUs of the two links, in octets.
-pub const MTUS: [usize; 2] = [1500, 1400];
 
 /// How long a router may take for one group of frames.
 const ANSWER: Duration = seconds(10);
@@ -33,19 +24,7 @@ const CLAIMED: Duration = Duration::from_millis(2500);
 /// What the frames carry that ask whether a router is done.
 const QUESTION: [u8; 8] = *b"finished";
 
-/// A frame, and the number of the port that it comes in or goes out by.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Frame {
-    pub port: usize,
-    pub octets: Vec<u8>,
-}
-
 impl Frame {
-    /// Whether the link takes it.
-    pub fn fits(&self) -> bool {
-        (HEADER..=HEADER + MTUS[self.port]).contains(&self.octets.len())
-    }
-
     /// The addresses in it that a router would ask for in vain.
     pub fn silent(&self) -> Vec<IpAddr> {
         let (kind, packet) = self.untagged();
@@ -277,13 +256,6 @@ fn answered(frame: &[u8]) -> Option<u16> {
     let message = frame.get(MESSAGE..).filter(|message| message.len() == 16)?;
     let is_answer = message[0] == 0 && message[8..] == QUESTION && message[4..6] == [0x71; 2];
     is_answer.then(|| u16::from_be_bytes([message[6], message[7]]))
-}
-
-/// A frame in the notation of `router/packet/text.rs`.
-#[track_caller]
-pub fn octets(line: &str) -> Vec<u8> {
-    let (_, _, octets) = parse_line(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    octets
 }
 
 /// The router: every kind of route, and neighbours that are known but for some. No limit matters.
