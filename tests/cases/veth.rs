@@ -136,6 +136,8 @@ fn plug(net: &Topology, port: usize) -> Wire {
     ));
     ip(&format!("-n {router} link set {device} up"));
     ip(&format!("-n {hosts} link set {host} arp off up"));
+    net.lan.receives_redirected(&host);
+    net.lan.merges_nothing(&host);
     Wire::open(&net.lan, &host)
 }
 
