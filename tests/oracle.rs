@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use compare::Comparison;
 use inputs::Inputs;
-use net::{at_length, random};
+use net::{at_length, random, two_engines};
 use report::Progress;
 
 #[test]
@@ -57,5 +57,6 @@ fn xrouter_does_as_the_kernel_does() {
     let tally = comparison.run(Inputs::new(seed), time, |tally| progress.tell(tally));
     eprint!("{}", report::table(&tally));
     assert!(tally.frames > 0, "nothing was compared");
+    assert_eq!(tally.fast_path > 0, two_engines(), "by the XDP program: {}", tally.fast_path);
     assert!(tally.found.is_empty(), "{}", report::unexplained(&tally));
 }

@@ -29,6 +29,8 @@ const TOLD_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub struct Tally {
     pub frames: u64,
+    /// How many xrouter's XDP program forwarded.
+    pub fast_path: u64,
     /// How often each entry of the list of differences was needed.
     pub used: BTreeMap<&'static str, u64>,
     /// What nothing explains, by kind.
@@ -77,7 +79,7 @@ impl Comparison {
                 break;
             }
         }
-        self.tally
+        Tally { fast_path: self.pair.fast_path(), ..self.tally }
     }
 
     /// Compare what both routers do with these frames, none of which makes them ask for a

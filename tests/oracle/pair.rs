@@ -8,6 +8,8 @@ use xrouter::packet::ethernet::{HEADER, ether_type};
 use xrouter::packet::{ipv6, protocol};
 
 use super::frame::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
+use super::net::ledger::Books;
+use super::net::names::FAST_PATH;
 use super::net::wire::{Wire, wait};
 use super::net::{
     Config, HOST_DEVICE, LAN_DEVICE, Router, Topology, WAN_DEVICE, kernel_is_router, seconds,
@@ -156,6 +158,11 @@ impl Pair {
 
     fn outputs(&mut self) -> Outputs {
         Outputs { kernel: self.kernel.take(), xrouter: self.xrouter.take() }
+    }
+
+    /// How many frames xrouter's XDP program has forwarded.
+    pub fn fast_path(&self) -> u64 {
+        if kernel_is_router() { 0 } else { Books::read(&self.xrouter.router).sum(FAST_PATH) }
     }
 
     /// Why xrouter drops this frame, if it does: the reasons that it counts.
