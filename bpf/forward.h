@@ -75,6 +75,19 @@ static __always_inline __u64 number(const struct mac *mac)
 	return number;
 }
 
+/*
+ * Octets that there are from a place in the frame on. A length that the packet tells is compared
+ * with this number and never added to a pointer, not by the compiler either: Linux 6.1 does not
+ * know that what bpf_ntohs() gives is small.
+ */
+static __always_inline __u32 octets_from(const void *start, const void *data_end)
+{
+	__u64 octets = data_end - start;
+
+	asm volatile("" : "+r"(octets));
+	return octets;
+}
+
 static __always_inline __u32 fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -172,7 +185,7 @@ static __always_inline int parse4(const struct iphdr *ip, const void *data_end, 
 	if (fold((__u64)words[0] + words[1] + words[2] + words[3] + words[4]) != 0xffff)
 		return 0;
 	packet->length = bpf_ntohs(ip->tot_len);
-	if (packet->length < sizeof(*ip) || (const void *)ip + packet->length > data_end)
+	if (packet->length < sizeof(*ip) || packet->length > octets_from(ip, data_end))
 		return 0;
 	__u32 source = bpf_ntohl(ip->saddr), destination = bpf_ntohl(ip->daddr);
 	if (!are_plain4(source, destination))
@@ -229,7 +242,7 @@ static __always_inline int parse6(const struct ipv6hdr *ip, const void *data_end
 		return 0;
 	__u32 carried = bpf_ntohs(ip->payload_len);
 	packet->length = carried + sizeof(*ip);
-	if ((const void *)ip + packet->length > data_end)
+	if (packet->length > octets_from(ip, data_end))
 		return 0;
 	from = ip->saddr.in6_u.u6_addr32;
 	to = ip->daddr.in6_u.u6_addr32;
@@ -344,7 +357,7 @@ static __always_inline int forward(void *data, void *data_end, const struct port
 	__builtin_memcpy(eth, adjacency->destination, 2 * ETH_ALEN);
 	mark_used(packet.next_hop);
 	way->port = adjacency->port;
-	way->padding = data_end - (void *)ip - packet.length;
+	way->padding = octets_from(ip, data_end) - packet.length;
 	return 1;
 }
 

@@ -21,6 +21,8 @@ mod differences;
 mod facts;
 #[path = "oracle/flows.rs"]
 mod flows;
+#[path = "oracle/frame.rs"]
+mod frame;
 #[path = "oracle/generate.rs"]
 mod generate;
 #[path = "oracle/inputs.rs"]
@@ -50,7 +52,7 @@ use std::time::Duration;
 
 use compare::Comparison;
 use inputs::Inputs;
-use net::{at_length, random};
+use net::{at_length, random, two_engines};
 use network::{Key, OPTIONS};
 use report::Progress;
 
@@ -77,5 +79,6 @@ fn compare(options: &[Key]) {
     let tally = comparison.run(Inputs::new(seed), time, |tally| progress.tell(tally));
     eprint!("{}", report::table(&tally));
     assert!(tally.frames > 0, "nothing was compared");
+    assert_eq!(tally.fast_path > 0, two_engines(), "by the XDP program: {}", tally.fast_path);
     assert!(tally.found.is_empty(), "{}", report::unexplained(&tally));
 }

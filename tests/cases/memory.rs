@@ -99,16 +99,7 @@ fn run_within(
         config: &case.config,
         pool: Pool::new(area),
         out: Outbox::new(case.config.ports.len()),
-        local: Local {
-            now: Nanos::ZERO,
-            utc_at_start: NOON,
-            counters: &counters,
-            policers: &policers,
-            icmp_errors: error_budget(limits, 1),
-            ip_id: 0,
-            hearing: Hearing::new(),
-            reports: ArrayVec::new(),
-        },
+        local: local(limits, &counters, &policers),
     };
     for input in case.input.chunk_by(|a, b| a.from == b.from) {
         match (input[0].from, way) {
@@ -118,6 +109,24 @@ fn run_within(
         }
     }
     engine.finish(&counters)
+}
+
+/// What a worker has of its own when it starts.
+pub fn local<'a>(
+    limits: &Config,
+    counters: &'a WorkerCounters,
+    policers: &'a Policers,
+) -> Local<'a> {
+    Local {
+        now: Nanos::ZERO,
+        utc_at_start: NOON,
+        counters,
+        policers,
+        icmp_errors: error_budget(limits, 1),
+        ip_id: 0,
+        hearing: Hearing::new(),
+        reports: ArrayVec::new(),
+    }
 }
 
 /// What a worker has, but for its rings and its loop.

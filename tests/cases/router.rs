@@ -6,13 +6,14 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::case::HASH_SEED;
-use xrouter::config::{Config, Port};
+use xrouter::config::{Config, FastPath, Port};
 use xrouter::control::hops::{Egress, Hops};
 use xrouter::control::rib::{Action, Origin, Rib};
 use xrouter::id::PortId;
 use xrouter::packet::ethernet::MacAddress;
 use xrouter::packet::ipv6;
 use xrouter::pipeline::Tables;
+use xrouter::table::adjacency::{BY_DRIVER, BY_STACK};
 use xrouter::table::interface::{Interface, Snapshot};
 use xrouter::table::{Budget, Fib, FibWriter, Memory};
 
@@ -24,7 +25,7 @@ const MTU: u16 = 1500;
 pub struct Router {
     fib: Arc<Fib>,
     snapshot: Snapshot,
-    writer: FibWriter,
+    pub writer: FibWriter,
     rib: Rib,
     pub hops: Hops,
 }
@@ -33,18 +34,25 @@ impl Router {
     /// The router that `config` describes. Its ports have the MACs 02:00:00:00:01:01,
     /// 02:00:00:00:02:01, and so on.
     pub fn new(config: &Config) -> Self {
-        let (fib, mut writer) = FibWriter::new(budget(config), Memory::Anonymous).expect("memory");
+        Self::within(config, Memory::Anonymous)
+    }
+
+    /// The same, with its FIB in this memory.
+    pub fn within(config: &Config, memory: Memory) -> Self {
+        let (fib, mut writer) = FibWriter::new(budget(config), memory).expect("memory");
         let interfaces: Vec<_> = config.ports().map(|(id, port)| interface(id, port)).collect();
-        let egress = interfaces.iter().zip(1..).map(|(interface, ifindex)| Egress {
+        let egress = interfaces.iter().zip(&config.ports).zip(1..);
+        let egress = egress.map(|((interface, port), ifindex)| Egress {
             ifindex,
             mac: interface.mac,
             mtu: interface.mtu,
-            engines: 0,
+            engines: if port.fastpath == FastPath::Off { 0 } else { BY_DRIVER | BY_STACK },
         });
         let hops = Hops::new(egress.collect(), &mut writer).expect("room");
         let seed = config.router.hash_seed.unwrap_or(HASH_SEED);
         let interfaces = interfaces.into_iter().map(Some).collect();
         let snapshot = Snapshot::new(interfaces, config.policy.clone(), seed);
+        writer.set_own(snapshot.never_sources());
         let mut router = Self { fib, snapshot, writer, rib: Rib::default(), hops };
         router.install(config);
         router
@@ -131,7 +139,8 @@ fn groups(interface: &Interface) -> Vec<MacAddress> {
     groups
 }
 
-fn budget(config: &Config) -> Budget {
+/// The room that `[tables]` of `config` gives.
+pub fn budget(config: &Config) -> Budget {
     let tables = &config.tables;
     let small = |number: u32| u16::try_from(number).expect("checked");
     Budget {

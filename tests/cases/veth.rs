@@ -3,6 +3,7 @@
 //! The other ends of the cables send what hosts send and hear what leaves. At the taps a packet
 //! socket takes the place of the kernel's stack, which hears and says nothing.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use xrouter::packet::{ipv6, transport};
 
 use crate::case::{CONTROL, Case, HASH_SEED, Input, Outcome, Source, config_file, frame_line};
 use crate::net::ledger::Books;
-use crate::net::names::PASSED;
+use crate::net::names::{FAST_PATH, PASSED};
 use crate::net::wire::{Heard, Wire, collect};
 use crate::net::{Config, Router, Topology, eventually, holds_within, ip, seconds, sysctl};
 
@@ -41,6 +42,8 @@ const LEFT_TO_KERNEL: [&str; 2] = ["not_for_us", "ether_type_unknown"];
 pub struct Cables<'n> {
     net: &'n Topology,
     hosts: Vec<Wire>,
+    /// Frames of all cases that the XDP program forwarded.
+    pub fast_path: Cell<u64>,
 }
 
 impl<'n> Cables<'n> {
@@ -56,7 +59,8 @@ impl<'n> Cables<'n> {
     /// The same where the kernel is the router, and has IPv6 at its ends.
     pub fn for_kernel(net: &'n Topology, ports: usize) -> Self {
         sysctl(&net.lan, &["net.ipv6.conf.default.disable_ipv6=1"]);
-        Self { net, hosts: (1..=ports).map(|port| plug(net, port)).collect() }
+        let hosts = (1..=ports).map(|port| plug(net, port)).collect();
+        Self { net, hosts, fast_path: Cell::default() }
     }
 
     /// The wires of the hosts.
@@ -75,7 +79,9 @@ impl<'n> Cables<'n> {
         let hosts = &self.hosts[..taps.len()];
         let run = Run { case, router, hosts, taps };
         run.settle();
-        run.run()
+        let outcome = run.run();
+        self.fast_path.update(|frames| frames + Books::read(&run.router).sum(FAST_PATH));
+        outcome
     }
 
     /// The case's router.toml, with devices that are here and flows that go as in memory.
@@ -136,6 +142,8 @@ fn plug(net: &Topology, port: usize) -> Wire {
     ));
     ip(&format!("-n {router} link set {device} up"));
     ip(&format!("-n {hosts} link set {host} arp off up"));
+    net.lan.receives_redirected(&host);
+    net.lan.merges_nothing(&host);
     Wire::open(&net.lan, &host)
 }
 
@@ -243,7 +251,7 @@ impl Run<'_> {
         });
     }
 
-    fn run(self) -> Result<Outcome, String> {
+    fn run(&self) -> Result<Outcome, String> {
         let same_way = |a: &Input, b: &Input| (a.from, a.port) == (b.from, b.port);
         for input in self.case.input.chunk_by(same_way) {
             self.send(input)?;

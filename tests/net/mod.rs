@@ -105,9 +105,14 @@ pub fn kernel_is_router() -> bool {
     std::env::var("ROUTER").is_ok_and(|router| router == "kernel")
 }
 
+/// Whether plain packets are the XDP program's. They overtake those that go up to the worker.
+pub fn two_engines() -> bool {
+    std::env::var("ENGINE").is_ok_and(|engine| engine == "xdp")
+}
+
 /// Who forwards plain packets, as router.toml says it, where a test does not say it itself.
 pub fn fastpath() -> &'static str {
-    if std::env::var("ENGINE").is_ok_and(|engine| engine == "xdp") { "auto" } else { "off" }
+    if two_engines() { "auto" } else { "off" }
 }
 
 /// Whether an environment variable is set to something but 0.

@@ -1,5 +1,8 @@
 //! The names of xrouter's JSON that the tests read, in one place.
 
+/// Frames of a port that the XDP program forwarded itself; they are counted as received, too.
+pub const FAST_PATH: &str = "fast_path";
+
 /// Counters of a port by which frames come into the router. Together they are as many as those
 /// of [`FRAMES_OUT`] when the router is at rest.
 pub const FRAMES_IN: [&str; 3] = ["received", "from_kernel", "originated"];

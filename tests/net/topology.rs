@@ -131,8 +131,17 @@ impl Host {
             // A sender on a veth leaves checksums unfinished unless it is told not to.
             self.run("ethtool -K eth0 tx off sg off tso off gso off").succeeds();
         }
-        // Redirecting into a veth needs NAPI at its peer; GRO switches it on, once the link is up.
-        self.run("ethtool -K eth0 gro on").succeeds();
+        self.receives_redirected(HOST_DEVICE);
+    }
+
+    /// Redirecting into a veth needs NAPI at its peer; GRO switches it on, once the link is up.
+    pub fn receives_redirected(&self, device: &str) {
+        self.run(&format!("ethtool -K {device} gro on")).succeeds();
+    }
+
+    /// Two segments that arrive are heard as two, GRO or not.
+    pub fn merges_nothing(&self, device: &str) {
+        ip(&format!("-n {} link set {device} gro_max_size 1", self.name));
     }
 
     /// Frames that have come in by the first device, as the kernel counts them.

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::network::{HOST_MACS, PORTS, ROUTER_MACS};
-use super::pair::{Frame, octets};
+use super::frame::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
 
 /// All frames that come in by the wires `lan` and `wan`. The routers here are configured
 /// otherwise than the cases', which does not matter: both are configured alike.

@@ -11,11 +11,12 @@ use xrouter::packet::text::{Direction, format_frame};
 
 use super::differences::{DIFFERENCES, Difference, MASKS};
 use super::facts::{Case, surplus};
+use super::frame::{Frame, PORTS};
 use super::inputs::Inputs;
-use super::network::{Key, PORTS};
+use super::network::Key;
 use super::octets::view4;
 use super::option_differences::OPTION_DIFFERENCES;
-use super::pair::{Frame, Outputs, Pair};
+use super::pair::{Outputs, Pair};
 use super::sporadic::SPORADIC;
 use super::ways::Ways;
 
@@ -34,6 +35,8 @@ pub struct Tally {
     pub frames: u64,
     /// What may differ.
     pub listed: Vec<&'static Difference>,
+    /// How many xrouter's XDP program forwarded.
+    pub fast_path: u64,
     /// How often each entry of the list of differences was needed.
     pub used: BTreeMap<&'static str, u64>,
     /// What nothing explains, by kind.
@@ -91,7 +94,7 @@ impl Comparison {
             }
         }
         self.judge_shares();
-        self.tally
+        Tally { fast_path: self.pair.fast_path(), ..self.tally }
     }
 
     /// Compare what both routers do with these frames, none of which makes them ask for a

@@ -6,8 +6,8 @@ use xrouter::packet::ethernet::{HEADER, MacAddress};
 use xrouter::packet::{icmpv6, ipv6, protocol};
 
 use super::facts::*;
+use super::frame::Frame;
 use super::options::*;
-use super::pair::Frame;
 use super::ways::{self, blot_member};
 
 /// What is made equal in every frame that comes out, before it is compared.

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use xrouter::packet::ethernet::{self, HEADER, MacAddress, ether_type};
 use xrouter::packet::{arp, icmpv4, icmpv6, ipv4, ipv6, protocol, transport};
 
-use super::network::ROUTER_MACS;
+use super::frame::{Frame, ROUTER_MACS};
 pub use super::octets::*;
-use super::pair::{Frame, Outputs};
+use super::pair::Outputs;
 
 /// What stands for any global address of the router.
 pub const ANY_OWN: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

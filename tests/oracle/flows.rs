@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use xrouter::packet::{icmpv4, icmpv6, ipv4, ipv6, protocol};
 
 use super::facts::{is_anycast, own4, own6};
-use super::network::{HOST_MACS, PORTS, ROUTER_MACS, SUBNETS};
+use super::frame::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
+use super::network::SUBNETS;
 use super::octets::{view4, view6};
-use super::pair::{Frame, octets};
 use super::random::Random;
 use super::ways::GROUPS;
 

@@ -5,8 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use xrouter::packet::ethernet::MacAddress;
 
-use super::network::{HOST_MACS, ROUTER_MACS};
-use super::pair::{Frame, octets};
+use super::frame::{Frame, HOST_MACS, ROUTER_MACS, octets};
 use super::random::Random;
 
 /// Hosts: connected, routed, more or less specifically.

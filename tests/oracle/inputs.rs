@@ -1,7 +1,7 @@
 //! What goes into both routers: every frame of the cases, then changed copies of them, generated
 //! frames, and changed copies of those, without an end; packets of flows all along.
 
-use super::pair::Frame;
+use super::frame::Frame;
 use super::random::Random;
 use super::{cases, flows, generate, mutate};
 

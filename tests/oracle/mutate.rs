@@ -4,8 +4,7 @@
 use xrouter::packet::ethernet::{self, ether_type};
 use xrouter::packet::ipv4;
 
-use super::network::MTUS;
-use super::pair::Frame;
+use super::frame::Frame;
 use super::random::Random;
 
 /// Values that tend to be special, for a field of two octets.
@@ -35,7 +34,7 @@ pub fn changed(frame: &Frame, random: &mut Random) -> Frame {
     if !random.once_in(6) {
         mend(&mut octets);
     }
-    octets.truncate(ethernet::HEADER + MTUS[frame.port]);
+    octets.truncate(frame.room());
     octets.resize(octets.len().max(ethernet::HEADER), 0);
     Frame { port: frame.port, octets }
 }

@@ -3,21 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::frame::{HOST_MACS, PORTS};
 use super::net::{Config, DMZ_DEVICE, LAN_DEVICE, Topology, WAN_DEVICE};
 use super::ways::GROUPS;
 
-/// The ports, in the order of their numbers here.
-pub const PORTS: [&str; 3] = ["lan", "wan", "dmz"];
-/// Their devices.
+/// The devices of the ports.
 pub const DEVICES: [&str; 3] = [LAN_DEVICE, WAN_DEVICE, DMZ_DEVICE];
 /// The numbers of their subnets: 10.N.0.0/24, 2001:db8:N::/64.
 pub const SUBNETS: [u8; 3] = [1, 2, 4];
-/// The MACs of the router's ports.
-pub const ROUTER_MACS: [&str; 3] = ["02:00:0a:01:00:01", "02:00:0a:02:00:01", "02:00:0a:04:00:01"];
-/// The MACs of the hosts behind the ports.
-pub const HOST_MACS: [&str; 3] = ["02:00:0a:01:00:02", "02:00:0a:02:00:02", "02:00:0a:04:00:02"];
-/// MTUs of the links, in octets. Those of a group's members are equal.
-pub const MTUS: [usize; 3] = [1500, 1400, 1400];
 
 /// A key of a port: the port, and the line.
 pub type Key = (&'static str, &'static str);

@@ -5,15 +5,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use xrouter::packet::ethernet::{HEADER, ether_type};
-use xrouter::packet::text::parse_line;
 use xrouter::packet::{ipv6, protocol};
 
+use super::frame::{Frame, HOST_MACS, PORTS, ROUTER_MACS, octets};
+use super::net::ledger::Books;
+use super::net::names::FAST_PATH;
 use super::net::wire::{Wire, wait};
 use super::net::{HOST_DEVICE, Router, Topology, kernel_is_router, seconds, sysctl};
-use super::network::{
-    DEVICES, HOST_MACS, Key, LINK_LOCAL_OWN, MTUS, PORTS, ROUTER_MACS, SUBNETS, config, is_silent,
-    limits, topology,
-};
+use super::network::{DEVICES, Key, LINK_LOCAL_OWN, SUBNETS, config, is_silent, limits, topology};
 
 /// How long a router may take for one group of frames.
 const ANSWER: Duration = seconds(10);
@@ -26,19 +25,7 @@ const CLAIMED: Duration = Duration::from_millis(2500);
 /// What the frames carry that ask whether a router is done.
 const QUESTION: [u8; 8] = *b"finished";
 
-/// A frame, and the number of the port that it comes in or goes out by.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Frame {
-    pub port: usize,
-    pub octets: Vec<u8>,
-}
-
 impl Frame {
-    /// Whether the link takes it.
-    pub fn fits(&self) -> bool {
-        (HEADER..=HEADER + MTUS[self.port]).contains(&self.octets.len())
-    }
-
     /// The addresses in it that a router would ask for in vain.
     pub fn silent(&self) -> Vec<IpAddr> {
         let (kind, packet) = self.untagged();
@@ -167,6 +154,11 @@ impl Pair {
         Outputs { kernel: self.kernel.take(), xrouter: self.xrouter.take() }
     }
 
+    /// How many frames xrouter's XDP program has forwarded.
+    pub fn fast_path(&self) -> u64 {
+        if kernel_is_router() { 0 } else { Books::read(&self.xrouter.router).sum(FAST_PATH) }
+    }
+
     /// Why xrouter drops this frame, if it does: the reasons that it counts.
     pub fn reasons(&mut self, frame: &Frame) -> Vec<String> {
         if kernel_is_router() {
@@ -197,8 +189,7 @@ impl Side {
         let hosts = [&net.lan, &net.wan, net.dmz()];
         for host in hosts {
             host.deafen();
-            // Two segments that arrive are to be heard as two.
-            host.run("ethtool -K eth0 gro off").succeeds();
+            host.merges_nothing(HOST_DEVICE);
         }
         let wires = hosts.map(|host| Wire::open(host, HOST_DEVICE));
         let answered = [false; 3];
@@ -266,11 +257,4 @@ fn answered(frame: &[u8]) -> Option<u16> {
     let message = frame.get(MESSAGE..).filter(|message| message.len() == 16)?;
     let is_answer = message[0] == 0 && message[8..] == QUESTION && message[4..6] == [0x71; 2];
     is_answer.then(|| u16::from_be_bytes([message[6], message[7]]))
-}
-
-/// A frame in the notation of `router/packet/text.rs`.
-#[track_caller]
-pub fn octets(line: &str) -> Vec<u8> {
-    let (_, _, octets) = parse_line(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    octets
 }

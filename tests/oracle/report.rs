@@ -39,7 +39,7 @@ impl Progress {
 pub fn table(tally: &Tally) -> String {
     let masks = MASKS.iter().map(|mask| ("masked", mask.name, mask.reason));
     let known = tally.listed.iter().map(|known| ("allowed", known.name, known.reason));
-    let mut text = format!("{} frames compared\n", tally.frames);
+    let mut text = format!("{} frames compared, {} by XDP\n", tally.frames, tally.fast_path);
     let sporadic = SPORADIC.iter().map(|this| ("left out", this.name, this.reason));
     for (what, name, reason) in masks.chain(sporadic).chain(known) {
         let times = tally.used.get(name).map_or("never".to_owned(), u64::to_string);

@@ -5,7 +5,8 @@ use xrouter::packet::ethernet::HEADER;
 use xrouter::packet::{icmpv4, icmpv6, ipv6, redirect};
 
 use super::facts::{is_anycast, own_advertisement, own_announcement, own_probe, own4, own6};
-use super::pair::{Frame, Outputs};
+use super::frame::Frame;
+use super::pair::Outputs;
 
 /// Frames that may be missing.
 pub struct Sporadic {

@@ -10,9 +10,9 @@ use xrouter::packet::ethernet::{HEADER, MacAddress};
 use xrouter::packet::ipv4;
 
 use super::flows::Flow;
-use super::network::{ROUTER_MACS, SUBNETS};
+use super::frame::{Frame, ROUTER_MACS};
+use super::network::SUBNETS;
 use super::octets::{blot4, view4, view6};
-use super::pair::Frame;
 
 /// The next hops of 10.N.0.0/16 and of 2001:db8:N::/48.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl fmt::Display for Share<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pair::octets;
+    use super::super::frame::octets;
     use super::*;
 
     /// A packet as the router sends it to a member of the group 10.6.0.0/16.
