@@ -23,10 +23,9 @@
 #include "flow.h"
 #include "tables.h"
 
-/* Aligned as it is after an Ethernet header's start, so that it is read in three loads. */
 struct mac {
 	__u8 octets[ETH_ALEN];
-} __attribute__((aligned(2)));
+};
 
 /* In `flags` of a port. */
 #define PORT_ACTIVE 1U     /* the workers take its frames */
@@ -63,16 +62,12 @@ struct packet {
 	__u32 length;
 	/* 0 if there is no route. */
 	__u32 next_hop;
-	struct flow flow;
 };
 
-/* An address as one number, to be compared. */
+/* An address as one number, to be compared: two loads, wherever it lies. */
 static __always_inline __u64 number(const struct mac *mac)
 {
-	__u64 number = 0;
-
-	__builtin_memcpy(&number, mac, sizeof(*mac));
-	return number;
+	return (__u64)*(const __u16 *)(mac->octets + 4) << 32 | *(const __u32 *)mac->octets;
 }
 
 /*
@@ -171,6 +166,12 @@ static __always_inline int are_plain6(const struct address6 *source,
 	return !may_be_own(source->high, source->low);
 }
 
+/* Not 0 if the packet is a fragment: that more follow, and the offset. */
+static __always_inline __u16 fragment_of(const struct iphdr *ip)
+{
+	return bpf_ntohs(ip->frag_off) & 0x3fff;
+}
+
 /* An IPv4 packet's headers, if it is plain so far. */
 static __always_inline int parse4(const struct iphdr *ip, const void *data_end, __u8 port_flags,
 				  struct packet *packet)
@@ -178,7 +179,6 @@ static __always_inline int parse4(const struct iphdr *ip, const void *data_end, 
 	const __u32 *words = (const __u32 *)ip;
 	const void *transport = ip + 1;
 	__u16 place;
-	int found;
 
 	if (transport > data_end || *(const __u8 *)ip != 0x45 || ip->ttl <= 1)
 		return 0;
@@ -191,7 +191,7 @@ static __always_inline int parse4(const struct iphdr *ip, const void *data_end, 
 	if (!are_plain4(source, destination))
 		return 0;
 	/* More fragments, or not the first. */
-	place = bpf_ntohs(ip->frag_off) & 0x3fff;
+	place = fragment_of(ip);
 	/* RFC 3128 2: it begins in the middle of the TCP header. */
 	if ((place & 0x1fff) == 1 && ip->protocol == IPPROTO_TCP)
 		return 0;
@@ -199,11 +199,6 @@ static __always_inline int parse4(const struct iphdr *ip, const void *data_end, 
 	if (port_flags & PORT_UNFINISHED && !place &&
 	    is_unfinished(transport, data_end, ip->protocol, carried, (__u64)ip->saddr + ip->daddr))
 		return 0;
-	packet->flow.words[0] = (__u64)source << 32 | destination;
-	packet->flow.count = 1;
-	packet->flow.protocol = ip->protocol;
-	packet->flow.ports =
-		place ? 0 : ports_of(transport, data_end, ip->protocol, carried, &found);
 	packet->next_hop = fib4_lookup(destination);
 	return 1;
 }
@@ -234,7 +229,7 @@ static __always_inline int parse6(const struct ipv6hdr *ip, const void *data_end
 	const void *transport = ip + 1;
 	const __be32 *from, *to;
 	__u64 addresses = 0;
-	int i, found;
+	int i;
 
 	if (transport > data_end || ip->version != 6 || ip->hop_limit <= 1)
 		return 0;
@@ -257,40 +252,76 @@ static __always_inline int parse6(const struct ipv6hdr *ip, const void *data_end
 		    is_unfinished(transport, data_end, ip->nexthdr, carried, addresses))
 			return 0;
 	}
-	packet->flow.words[0] = source.high;
-	packet->flow.words[1] = source.low;
-	packet->flow.words[2] = destination.high;
-	packet->flow.words[3] = destination.low;
-	packet->flow.count = 4;
-	packet->flow.protocol = ip->nexthdr;
-	packet->flow.ports = ports_of(transport, data_end, ip->nexthdr, carried, &found);
-	if (!found)
-		packet->flow.ports = bpf_ntohl(*(const __be32 *)ip) & 0xfffff;
 	packet->next_hop = fib6_lookup(destination.high, destination.low, FIB6_FIRST);
 	return 1;
 }
 
-/*
- * The packets whose flow is plain to see. Fragments of IPv4 are: their key has no ports. An ICMP
- * error has the flow of the packet that it tells of.
- */
-static __always_inline int has_plain_flow(const struct flow *flow)
+/* The flow of an IPv4 packet. A fragment's has no ports; an ICMP error's is another packet's. */
+static __always_inline int flow4(const struct iphdr *ip, const void *data_end, __u32 length,
+				 struct flow *flow)
 {
-	return flow->protocol != IPPROTO_ICMP && flow->protocol != IPPROTO_ICMPV6 &&
-	       !hides_flow(flow->protocol);
+	int found;
+
+	if (ip->protocol == IPPROTO_ICMP)
+		return 0;
+	flow->words[0] = (__u64)bpf_ntohl(ip->saddr) << 32 | bpf_ntohl(ip->daddr);
+	flow->count = 1;
+	flow->protocol = ip->protocol;
+	flow->ports = fragment_of(ip) ? 0 :
+					ports_of(ip + 1, data_end, ip->protocol,
+						 length - sizeof(*ip), &found);
+	return 1;
+}
+
+/* The flow of an IPv6 packet; its label where there are no ports. */
+static __always_inline int flow6(const struct ipv6hdr *ip, const void *data_end, __u32 length,
+				 struct flow *flow)
+{
+	const __be32 *from = ip->saddr.in6_u.u6_addr32, *to = ip->daddr.in6_u.u6_addr32;
+	int found;
+
+	if (ip->nexthdr == IPPROTO_ICMPV6 || hides_flow(ip->nexthdr))
+		return 0;
+	flow->words[0] = half(from);
+	flow->words[1] = half(from + 2);
+	flow->words[2] = half(to);
+	flow->words[3] = half(to + 2);
+	flow->count = 4;
+	flow->protocol = ip->nexthdr;
+	flow->ports = ports_of(ip + 1, data_end, ip->nexthdr, length - sizeof(*ip), &found);
+	if (!found)
+		flow->ports = bpf_ntohl(*(const __be32 *)ip) & 0xfffff;
+	return 1;
+}
+
+/* The member of a group that a packet's flow goes by; 0 if that is for the worker to say. */
+static __always_inline __u32 member_for(__u32 group, const void *ip, const void *data_end,
+					__u32 length)
+{
+	struct flow flow = {};
+	int is_plain;
+
+	if (ip + sizeof(struct iphdr) > data_end)
+		return 0;
+	if (*(const __u8 *)ip == 0x45)
+		is_plain = flow4(ip, data_end, length, &flow);
+	else if (ip + sizeof(struct ipv6hdr) > data_end)
+		return 0;
+	else
+		is_plain = flow6(ip, data_end, length, &flow);
+	return is_plain ? member_of(group, flow_hash(&flow, constants.hash_seed)) : 0;
 }
 
 /* Where a packet's next hop leads; nothing if that is for the worker to say. */
-static __always_inline const struct xr_adjacency *resolve(struct packet *packet, __u8 engine)
+static __always_inline const struct xr_adjacency *resolve(struct packet *packet, const void *ip,
+							  const void *data_end, __u8 engine)
 {
 	const struct xr_adjacency *adjacency;
 	__u32 word = next_hop_word(packet->next_hop);
 
 	if (word & XR_NEXT_HOP_IS_GROUP) {
-		if (!has_plain_flow(&packet->flow))
-			return NULL;
-		packet->next_hop = member_of(word & ~XR_NEXT_HOP_IS_GROUP,
-					     flow_hash(&packet->flow, constants.hash_seed));
+		packet->next_hop =
+			member_for(word & ~XR_NEXT_HOP_IS_GROUP, ip, data_end, packet->length);
 		word = next_hop_word(packet->next_hop);
 	}
 	adjacency = adjacency_at(word);
@@ -309,6 +340,15 @@ static __always_inline void decrement_ttl(struct iphdr *ip)
 	ip->ttl--;
 	check = ~fold((__u64)sum + *word);
 	ip->check = check == 0xffff ? 0 : check;
+}
+
+/* Twelve octets in two stores: after `destination` comes `source`, there as here. */
+static __always_inline void write_macs(struct ethhdr *eth, const struct xr_adjacency *adjacency)
+{
+	const __u8 *macs = adjacency->destination;
+
+	*(__u64 *)eth = *(const __u64 *)macs;
+	*(__u32 *)((void *)eth + 8) = *(const __u32 *)(macs + 8);
 }
 
 /* No group sends, nor does nobody, and our own MAC is a loop's or a forger's. */
@@ -345,7 +385,7 @@ static __always_inline int forward(void *data, void *data_end, const struct port
 	} else {
 		return 0;
 	}
-	adjacency = resolve(&packet, port->engine);
+	adjacency = resolve(&packet, ip, data_end, port->engine);
 	if (!adjacency || adjacency->port == port->number)
 		return 0;
 	if (packet.length > adjacency->mtu || packet.length > port->mtu)
@@ -354,7 +394,7 @@ static __always_inline int forward(void *data, void *data_end, const struct port
 		decrement_ttl(ip);
 	else
 		((struct ipv6hdr *)ip)->hop_limit--;
-	__builtin_memcpy(eth, adjacency->destination, 2 * ETH_ALEN);
+	write_macs(eth, adjacency);
 	mark_used(packet.next_hop);
 	way->port = adjacency->port;
 	way->padding = octets_from(ip, data_end) - packet.length;

@@ -28,8 +28,9 @@ enum decision {
 	PASSED_NOT_OURS,
 	PASSED_ETHER_TYPE,
 	TO_WORKER,
-	FORWARDED,
 	DECISIONS,
+	/* Counted by the port out, in `forwarded`. */
+	FORWARDED = DECISIONS,
 };
 
 struct {
@@ -153,7 +154,8 @@ int xrouter(struct xdp_md *ctx)
 	struct way way = {};
 	enum decision decision = decide(data, data_end, &way);
 
-	count(decision);
+	if (decision != FORWARDED)
+		count(decision);
 	switch (decision) {
 	case FORWARDED:
 		count_forwarded(&way, data_end - data);

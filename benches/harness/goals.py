@@ -6,7 +6,7 @@ import statistics
 import measure
 from adversary import FLOWS, PLAIN, WORST
 from figures import added_ratios, each, ratios, remains
-from forwarders import AdaptiveFast, BareLoop, FastPath, Kernel, L3fwd, XdpFib, Xrouter
+from forwarders import BareLoop, FastPath, Kernel, L3fwd, XdpFib, Xrouter
 from network import FAMILIES
 from parts import FLOOR
 from routes import WITHOUT
@@ -95,7 +95,7 @@ def tcp(rows):
     for path, wanted in PLAIN_TCP.items():
         of = rates(rows, "tcp-plain", path)
         yield Goal(f"TCP, offloads off, {path}: of the kernel", AT_LEAST, wanted,
-                   ratios(of(AdaptiveFast), of(Kernel), "gbps"))
+                   ratios(of(FastPath), of(Kernel), "gbps"))
 
 
 def withstood(rows):

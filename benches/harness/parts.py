@@ -6,7 +6,7 @@ import adversary
 import forwarders
 import measure
 import network
-from forwarders import Adaptive, AdaptiveFast, FastPath, Kernel, Xrouter
+from forwarders import Adaptive, FastPath, Kernel, Xrouter
 from network import HOSTS, HOSTS6, Failed
 
 FLOOR = "(none: a cable)"
@@ -163,7 +163,7 @@ class Tcp(Part):
     def jobs(self):
         return [self.job(path, forwarder, lambda running, path=path: self.run(path),
                          self.seconds + 1)
-                for path in measure.PATHS for forwarder in (Kernel, Adaptive, AdaptiveFast)]
+                for path in measure.PATHS for forwarder in (Kernel, Adaptive, FastPath)]
 
     def run(self, path):
         return measure.tcp(path, self.seconds)
@@ -208,7 +208,7 @@ class Ping(Part):
             return measure.ping(100 * self.seconds)
 
         return [self.job("ping", forwarder, run, self.seconds)
-                for forwarder in (Kernel, Adaptive, Xrouter, AdaptiveFast, FastPath)]
+                for forwarder in (Kernel, Adaptive, Xrouter, FastPath)]
 
 
 class Idle(Ping):

@@ -15,7 +15,7 @@ use crate::config;
 use crate::id::{PORTS_MAX, PortId};
 use crate::io::offload::Header;
 use crate::io::tap::Tap;
-use crate::io::xdp::{self, Program, Traffic};
+use crate::io::xdp::{Program, Traffic};
 use crate::packet::ethernet::MacAddress;
 use crate::packet::ipv6;
 use crate::table::interface::Interface;
@@ -142,16 +142,10 @@ impl Port {
         }
     }
 
-    /// What the card's XDP program has counted.
-    pub(super) fn xdp_counters(&self) -> xdp::Counters {
-        let counters = self.card.as_ref().map(|card| card.program.counters());
-        counters.and_then(Result::ok).unwrap_or_default()
-    }
-
     /// Frames that the XDP program left to the kernel.
     pub(super) fn passed(&self) -> u64 {
-        let counters = self.xdp_counters();
-        counters.passed_not_ours + counters.passed_ether_type
+        let counters = self.card.as_ref().map(|card| card.program.counters());
+        counters.and_then(Result::ok).map_or(0, |c| c.passed_not_ours + c.passed_ether_type)
     }
 
     /// The port as the pipeline sees it; None without a card.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Router;
 use super::netlink::statistics;
+use super::port::Port;
 use crate::id::PortId;
 
 /// From one look to the next.
@@ -100,7 +101,8 @@ impl Router {
                 + counters.kernel_rx_ring_full.get()
         };
         let port_itself = &self.ports[port.index()];
-        let of_program = port_itself.passed() + port_itself.xdp_counters().forwarded;
+        let forwarded = |other: &Port| port_itself.forwarded_to(other.id()).frames;
+        let of_program = port_itself.passed() + self.ports.iter().map(forwarded).sum::<u64>();
         self.counters_of(port).map(of_worker).sum::<u64>() + of_program
     }
 }

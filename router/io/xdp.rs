@@ -58,8 +58,6 @@ pub struct Counters {
     pub passed_ether_type: u64,
     /// To the worker that has this queue; to the kernel if none has.
     pub to_worker: u64,
-    /// Out of another port, by the program itself.
-    pub forwarded: u64,
 }
 
 /// What the program itself has sent by one port. Mirrors `struct traffic` in bpf/xrouter.bpf.c.
@@ -267,7 +265,6 @@ impl Program {
             passed_not_ours: self.counter(0)?,
             passed_ether_type: self.counter(1)?,
             to_worker: self.counter(2)?,
-            forwarded: self.counter(3)?,
         })
     }
 

@@ -237,7 +237,7 @@ impl Port {
     fn count(&mut self, ruling: Ruling, verdict: Verdict, frame: &Frame, program: &Done) {
         let counted = &mut self.counted;
         match ruling {
-            Ruling::Forwarded => counted.forwarded += 1,
+            Ruling::Forwarded => {}
             Ruling::Worker => counted.to_worker += 1,
             Ruling::Kernel if verdict == Verdict::Drop(DropReason::NotForUs) => {
                 counted.passed_not_ours += 1;

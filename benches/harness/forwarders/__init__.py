@@ -4,7 +4,7 @@ it starts with its routes, how it ends, and what it does not do."""
 from .bare import BareLoop, BareLoopAgain
 from .dpdk import L3fwd, L3fwdGraph, Testpmd
 from .kernel import Kernel, KernelThread, XdpFib
-from .xrouter import Adaptive, AdaptiveFast, FastPath, Xrouter
+from .xrouter import Adaptive, FastPath, Xrouter
 
 EACH = (Kernel, KernelThread, XdpFib, BareLoop, Testpmd, L3fwd, L3fwdGraph, Xrouter, FastPath)
 ALL = (*EACH, BareLoopAgain)

@@ -37,7 +37,7 @@ class Xrouter(Process):
         # The TCP measurements have the router itself as one end.
         text += "[police]\nother_per_s = 1000000\n"
         # Room for every table; it is not used until something is in it.
-        text += "[tables]\nipv4_groups = 32767\nipv6_nodes = 1048576\nipv6_skips = 1048576\n"
+        text += "[tables]\nipv4_groups = 32767\nipv6_nodes = 262144\nipv6_skips = 1048576\n"
         text += "".join(map(port, ROUTER))
         return text + "".join(route(prefix, GATEWAYS[family]) for family in FAMILIES
                               for prefix in self.prefixes(family))
@@ -57,9 +57,10 @@ def route(prefix, via):
 
 
 class FastPath(Xrouter):
-    """The same, and the XDP program forwards what is plain."""
+    """The XDP program forwards what is plain; the worker, with nothing to do, sleeps."""
 
     name, fastpath, counter = "xrouter, fast path on", "auto", "fast_path"
+    poll = "adaptive"
 
 
 class Adaptive(Xrouter):
@@ -68,7 +69,3 @@ class Adaptive(Xrouter):
     name, poll = "xrouter, fast path off, adaptive", "adaptive"
 
 
-class AdaptiveFast(FastPath):
-    """As it comes: what it does when the configuration says nothing."""
-
-    name, poll = "xrouter, fast path on, adaptive", "adaptive"
