@@ -34,6 +34,8 @@ const LIMIT: Duration = seconds(3);
 
 /// The name of the filter that silences the kernel's stack.
 const SILENCE: &str = "silence";
+/// What it says to every frame: drop it.
+const TC_ACT_SHOT: u8 = 2;
 
 /// Drops of the pipeline that the XDP program anticipates: it leaves such frames to the kernel.
 const LEFT_TO_KERNEL: [&str; 2] = ["not_for_us", "ether_type_unknown"];
@@ -50,7 +52,8 @@ impl<'n> Cables<'n> {
     /// Plug so many cables in. They have the MACs of the cases at the router's end.
     pub fn plug(net: &'n Topology, ports: usize) -> Self {
         sysctl(&net.router, &["net.ipv6.conf.default.disable_ipv6=1"]);
-        compile_silence(net);
+        // The kernel may lack `matchall`.
+        net.compile(SILENCE, "classifier", TC_ACT_SHOT);
         // A kernel that forwards joins the groups of routers at the taps.
         sysctl(&net.router, &["net.ipv6.conf.default.forwarding=1"]);
         Self::for_kernel(net, ports)
@@ -112,15 +115,6 @@ impl<'n> Cables<'n> {
         );
         self.net.router.run(&line).succeeds();
     }
-}
-
-/// The filter that drops all, to be loaded by `tc`. The kernel may lack `matchall`.
-fn compile_silence(net: &Topology) {
-    let program = "__attribute__((section(\"classifier\"), used)) \
-                   int silence(void *frame) { return 2; /* TC_ACT_SHOT */ }";
-    let directory = net.directory.display();
-    let clang = format!("clang -target bpf -O2 -c -x c - -o {directory}/{SILENCE}.o");
-    net.router.run(&format!("{clang} <<< '{program}'")).succeeds();
 }
 
 /// The router's end of a cable.
