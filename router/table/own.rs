@@ -49,10 +49,7 @@ fn bit(address: IpAddr) -> usize {
         IpAddr::V4(address) => (0, address.to_bits().into()),
         IpAddr::V6(address) => halves(address.to_bits()),
     };
-    let bit = (high.wrapping_mul(FOLD) ^ low).wrapping_mul(SPREAD) >> 48;
-    #[expect(clippy::cast_possible_truncation, reason = "16 bits")]
-    let bit = bit as usize;
-    bit
+    ((high.wrapping_mul(FOLD) ^ low).wrapping_mul(SPREAD) >> 48) as usize
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "one half after the other")]
