@@ -330,16 +330,14 @@ static __always_inline const struct xr_adjacency *resolve(struct packet *packet,
 	return adjacency->engines & engine ? adjacency : NULL;
 }
 
-/* RFC 1624, equation 3, as the worker has it: never 0xffff. */
+/* RFC 1624, equation 3. Never 0xffff, as the worker has it: a hop is left, so the sum is not 0. */
 static __always_inline void decrement_ttl(struct iphdr *ip)
 {
 	__u16 *word = (__u16 *)&ip->ttl;
 	__u32 sum = (__u16)~ip->check + (__u16)~*word;
-	__u16 check;
 
 	ip->ttl--;
-	check = ~fold((__u64)sum + *word);
-	ip->check = check == 0xffff ? 0 : check;
+	ip->check = ~fold((__u64)sum + *word);
 }
 
 /* Twelve octets in two stores: after `destination` comes `source`, there as here. */

@@ -7,8 +7,13 @@
 //!   program did not;
 //! - left to the kernel: the worker has no use for it.
 //!
-//! The program's counters say the same. It needs root. `ENGINES_FRAMES` is how many frames are
-//! generated, `ENGINES_SEED` which ones.
+//! The program's counters say the same. It needs root.
+//!
+//! | variable | what it says |
+//! | --- | --- |
+//! | `ENGINES_FRAMES` | how many frames are generated |
+//! | `ENGINES_SEED` | which ones |
+//! | `ENGINES_UPDATES` | how many routes come and go in each table |
 
 #[allow(dead_code, reason = "the rest is for tests/cases.rs")]
 #[path = "cases/case.rs"]

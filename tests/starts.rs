@@ -42,12 +42,15 @@ fn a_tap_of_the_same_name_is_taken_over_or_refused() {
     figure("R14", "leftover tap: takeover or clear error", "both", true);
 }
 
+const XDP_PASS: u8 = 2;
+
 /// R14: somebody else's XDP program.
 #[test]
 fn a_foreign_xdp_program_is_refused() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let object = concat!(env!("OUT_DIR"), "/xrouter.bpf.o");
+    let object = net.compile("foreign", "xdp", XDP_PASS);
+    let object = object.display();
     for mode in ["xdpgeneric", "xdp"] {
         let name = &net.router.name;
         ip(&format!("-n {name} link set dev {LAN_DEVICE} {mode} obj {object} sec xdp"));

@@ -33,7 +33,7 @@ const REASONS: [Reason; 13] = [
     ("leaves in pieces", |sent| matches!(sent.verdict, Verdict::Fragment { .. })),
     ("the checksum may be unfinished", |sent| sent.may_be_unfinished()),
     ("a header before a checksum that may be unfinished", |sent| {
-        sent.may_leave_unfinished() && sent.hides_upper_layer()
+        sent.leaves_unfinished() && sent.hides_upper_layer()
     }),
     ("several next hops, and the flow is not plain to see", |sent| {
         sent.has_several_next_hops() && (sent.is_icmp() || sent.hides_upper_layer())
@@ -106,7 +106,7 @@ impl<'a> Sent<'a> {
         ipv6::is_extension(self.protocol())
     }
 
-    fn may_leave_unfinished(&self) -> bool {
+    fn leaves_unfinished(&self) -> bool {
         let interface = self.tables.snapshot.interface(self.port);
         interface.expect("a port").unfinished_checksums
     }
@@ -129,7 +129,7 @@ impl<'a> Sent<'a> {
         };
         let sum = checksum::sum(&packet[addresses]) + u32::from(self.protocol());
         let pseudo = length.map(|length| u32::from(checksum::fold(sum + length)));
-        self.may_leave_unfinished() && field.is_some() && field == pseudo
+        self.leaves_unfinished() && field.is_some() && field == pseudo
     }
 
     fn has_several_next_hops(&self) -> bool {

@@ -181,11 +181,8 @@ impl Lab {
         bits |= u128::from(random.number()) & family.any;
         if !self.routes.is_empty() && random.once_in(2) {
             let other = random.pick(&self.routes);
-            let kept = random.below(usize::from(family.len) + 1);
-            let rest = u128::MAX
-                .checked_shr(u32::try_from(128 - usize::from(family.len) + kept).expect("small"))
-                .unwrap_or(0);
-            bits = number_of(other.network()) & !rest | bits & rest;
+            let own = (1 << random.below(usize::from(family.len))) - 1;
+            bits = number_of(other.network()) & !own | bits & own;
         }
         IpNet::new((family.address)(bits), len).expect("a length").trunc()
     }

@@ -276,6 +276,19 @@ impl Topology {
         self.dmz.as_ref().expect("the topology was built with dmz()")
     }
 
+    /// A BPF program in a section of this name that gives every frame the same answer: an object
+    /// file NAME.o in the test's directory, for `ip` and `tc`.
+    pub fn compile(&self, name: &str, section: &str, answer: u8) -> PathBuf {
+        let object = self.directory.join(format!("{name}.o"));
+        let program = format!(
+            "__attribute__((section(\"{section}\"), used)) \
+             int {name}(void *frame) {{ return {answer}; }}"
+        );
+        let clang = format!("clang -target bpf -O2 -c -x c - -o {}", object.display());
+        self.router.run(&format!("{clang} <<< '{program}'")).succeeds();
+        object
+    }
+
     /// A configuration for the router in the middle.
     pub fn config(&self) -> Config {
         Config::new(&self.directory, self.far.is_some(), self.dmz.is_some())
