@@ -210,11 +210,12 @@ impl Router {
 
     /// The card is gone, or is to be let go: nothing of it remains with us.
     pub(super) async fn detach(&mut self, id: PortId) {
-        self.keep_forwarded(id);
-        let Some(mut card) = self.ports[id.index()].card.take() else { return };
+        let Some(card) = &mut self.ports[id.index()].card else { return };
         // Before the sockets close: closing them under load with the program in place has
         // crashed drivers (kernel bugzilla 217712).
         card.program.detach();
+        self.keep_forwarded(id);
+        let Some(card) = self.ports[id.index()].card.take() else { return };
         self.ports[id.index()].closing = self.workers.len();
         self.tell_all(|| Command::Detach(id));
         if let Err(error) = self.ports[id.index()].tap.set_carrier(false) {

@@ -140,7 +140,7 @@ impl Router {
         }
     }
 
-    /// The card is about to go: what its program has counted stays.
+    /// The card is about to go, and its program counts no more: what it has counted stays.
     pub(super) fn keep_forwarded(&mut self, id: PortId) {
         let others = (0..self.ports.len()).filter_map(PortId::new);
         let totals: Vec<_> = others.map(|to| self.ports[id.index()].forwarded_to(to)).collect();
