@@ -2,6 +2,8 @@
 
 mod net;
 
+use std::collections::BTreeSet;
+
 use net::bpf::{self, Pins};
 use net::canary::Canary;
 use net::{LAN_DEVICE, Router, Topology, WAN_DEVICE, figure, ip, launch, seconds};
@@ -70,11 +72,12 @@ fn what_a_killed_router_left_is_no_hindrance() {
     let config = net.config().router("taps_persist = true");
     let router = Router::start(&net, &config);
     let pins = Pins::new(&net);
-    for (_, program) in bpf::programs(&net.router) {
-        pins.pin(&net.router, "prog", program);
-        for map in bpf::maps_of(&net.router, program) {
-            pins.pin(&net.router, "map", map);
-        }
+    let programs = bpf::programs(&net.router);
+    programs.iter().for_each(|&(_, program)| pins.pin(&net.router, "prog", program));
+    let maps = programs.iter().flat_map(|&(_, program)| bpf::maps_of(&net.router, program));
+    // The ports share some of them.
+    for map in maps.collect::<BTreeSet<_>>() {
+        pins.pin(&net.router, "map", map);
     }
     router.kill();
     let left = net.router.run("ip -br link").succeeds();

@@ -25,7 +25,7 @@ pub struct Egress {
     pub mac: MacAddress,
     /// Largest IP packet, in octets.
     pub mtu: u16,
-    /// Which XDP programs may send by the port: bits of [`Adjacency::engines`].
+    /// Which XDP programs may send by the port: bits of `Adjacency::engines`.
     pub engines: u8,
 }
 

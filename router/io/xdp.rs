@@ -407,6 +407,7 @@ struct Parts {
 
 impl Parts {
     fn load(shared: &Shared) -> libbpf_rs::Result<Self> {
+        room_for_descriptors().map_err(libbpf_rs::Error::from)?;
         let mut builder = ObjectBuilder::default();
         let mut object = builder.name("xrouter")?.open_memory(&OBJECT.0)?;
         shared.lend(&mut object)?;
@@ -422,6 +423,17 @@ impl Parts {
             forwarded: map(&object, "forwarded")?,
         })
     }
+}
+
+/// More descriptors than libbpf has open at once while it loads an object.
+const DESCRIPTORS: usize = 32;
+
+/// Fails as the kernel would where there is no room for them. libbpf takes a descriptor that it does
+/// not get for a feature that the kernel lacks, and remembers that as long as the process lives.
+fn room_for_descriptors() -> io::Result<()> {
+    let one = std::fs::File::open("/dev/null")?;
+    let more: io::Result<Vec<_>> = (1..DESCRIPTORS).map(|_| one.try_clone()).collect();
+    more.map(drop)
 }
 
 /// The sums over all processors of the numbers that a per-CPU array holds at `key`.

@@ -42,9 +42,9 @@ impl AdjacencyKind {
     }
 }
 
-/// In [`Adjacency::engines`]: XDP programs in a driver may send by it.
+/// In `Adjacency::engines`: XDP programs in a driver may send by it.
 pub const BY_DRIVER: u8 = 1;
-/// In [`Adjacency::engines`]: XDP programs in generic mode may send by it.
+/// In `Adjacency::engines`: XDP programs in generic mode may send by it.
 pub const BY_STACK: u8 = 2;
 
 /// One adjacency. In shared memory it has this very form (`struct xr_adjacency`).
