@@ -155,10 +155,9 @@ class Tcp(Part):
     name, key, unit = "tcp", "gbps", "Gbit/s"
     title = "TCP, one connection, iperf3, Gbit/s, offloads on"
     rounds = (3, 2)
-    offloads = True
 
     def prepare(self):
-        network.offloads(self.offloads)
+        network.offloads(True)
 
     def jobs(self):
         return [self.job(path, forwarder, lambda running, path=path: self.run(path),
@@ -170,15 +169,18 @@ class Tcp(Part):
 
 
 class TcpPlain(Tcp):
-    """As packets are between real cards."""
+    """As packets are between real cards; and hosts with NAPI, as theirs have."""
 
     name, title = "tcp-plain", "TCP, one connection, iperf3, Gbit/s, offloads off"
-    offloads = False
+
+    def prepare(self):
+        network.offloads(False)
+        network.napi(self.programs.xdp_fib)
 
 
 class TcpReceived(Tcp):
-    """The same, but that hosts put segments together when they receive, as they do with real cards;
-    and only then can an XDP program send to a veth."""
+    """The same, but that hosts put segments together when they receive, as they do with real
+    cards."""
 
     name, title = "tcp-gro", "TCP, one connection, iperf3, Gbit/s, only GRO on, at the hosts"
 
@@ -201,7 +203,7 @@ class Ping(Part):
     rounds, seconds = (3, 3), (5, 1)
 
     def prepare(self):
-        """Nothing: a host's packets need no NAPI."""
+        network.napi(self.programs.xdp_fib)
 
     def jobs(self):
         def run(_):
