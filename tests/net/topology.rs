@@ -367,8 +367,8 @@ impl Topology {
     fn report(&self) {
         for namespace in self.namespaces() {
             eprintln!("---- {} ----", namespace.name);
-            for what in ["-s addr", "neigh", "route", "-6 route"] {
-                eprintln!("{}", namespace.run(&format!("ip {what}")));
+            for what in ["ip -s addr", "ip neigh", "ip route", "ip -6 route", "nstat -as"] {
+                eprintln!("{}", namespace.run(what));
             }
         }
         for device in [LAN_DEVICE, WAN_DEVICE] {
