@@ -340,20 +340,3 @@ def processor_time(pid):
             name = f"{head.split('(', 1)[1]} {name}"
         times[name] = (int(user) + int(system)) / TICKS
     return times
-
-
-def memory(pid):
-    """Octets that a process has in memory, and those of its BPF maps, which are the kernel's."""
-    resident = field(f"/proc/{pid}/status", "VmRSS") * 1024
-    maps = {}
-    for file in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
-        # Several descriptors may be of one map.
-        if number := field(file, "map_id"):
-            maps[number] = field(file, "memlock")
-    return {"resident": resident, "maps": sum(maps.values())}
-
-
-def field(file, name):
-    """The number behind a name in a file of /proc; 0 if there is none."""
-    found = re.search(rf"^{name}:\s*(\d+)", pathlib.Path(file).read_text(), re.MULTILINE)
-    return int(found[1]) if found else 0
