@@ -8,8 +8,8 @@ use net::canary::Canary;
 use net::flood::{Flood, Limit};
 use net::ledger::{Books, closes, umem_comes_to_rest, umem_is_whole};
 use net::{
-    Config, DMZ_DEVICE, HOST_DEVICE, Router, Topology, at_length, eventually, figure, frames, ip,
-    seconds, soak,
+    Config, DMZ_DEVICE, HOST_DEVICE, Router, Running, Topology, at_length, device_counter,
+    eventually, figure, frames, ip, seconds, soak,
 };
 
 /// A host of the dmz that is never asked for its MAC.
@@ -123,4 +123,54 @@ fn a_receiver_that_takes_nothing_holds_up_nobody() {
     figure("R06", "canary past a dead receiver: loss 0", flight, flight.lost_nothing());
     figure("R06", "memory growth < 1 MiB", format!("{grown} KiB"), grown < 1024);
     router.stop();
+}
+
+/// R06: the receiver is there and its card takes packets, but nobody takes them out of the card: its
+/// NAPI thread has what a busy core leaves over, which is next to nothing.
+#[test]
+fn a_receiver_whose_napi_starves_holds_up_nobody() {
+    needs_xrouter!();
+    let (net, config) = three_ports();
+    let router = Router::start(&net, &config.router("ring = 128"));
+    let chunks = umem_is_whole(&router);
+    let canary = Canary::start(&net);
+    let before = router.usage();
+    let hog = starve(&net);
+    let lost = || device_counter(&net.router, DMZ_DEVICE, "tx", "dropped");
+    let lost_before = lost();
+    let limit = Limit { frames: u64::MAX, time: seconds(600), per_second: 80_000 };
+    let to = STATIC.parse().expect("an address");
+    let flood = Flood::start(&net.wan, vec![frames::udp4_from(2, to, 64, 18)], limit);
+    let overflown = || lost() - lost_before + router.dropped("transmit_full") > 1000;
+    eventually(seconds(5), "the card's queue overflows", overflown);
+    std::thread::sleep(at_length(seconds(3), seconds(1)) * soak());
+    assert_eq!(umem_is_whole(&router), chunks);
+    drop((flood, hog));
+    let flight = canary.stop();
+    let grown = router.usage().resident.saturating_sub(before.resident);
+    umem_comes_to_rest(&router);
+    Books::at_rest(&router).close();
+    figure("R06", "canary past a starved receiver: loss 0", flight, flight.lost_nothing());
+    figure("R06", "starved receiver: memory growth < 1 MiB", format!("{grown} KiB"), grown < 1024);
+    router.stop();
+}
+
+const XDP_PASS: u8 = 2;
+
+/// From now on the dmz host's packets are received by a thread that runs when its core is idle; and
+/// while what this returns lives, it is not.
+#[track_caller]
+fn starve(net: &Topology) -> Running {
+    let dmz = net.dmz();
+    // Without a program NAPI has just what may be merged.
+    let object = net.compile("pass", "xdp", XDP_PASS);
+    let object = object.display();
+    ip(&format!("-n {} link set {HOST_DEVICE} xdpdrv obj {object} sec xdp", dmz.name));
+    let switch = format!("echo 1 > /sys/class/net/{HOST_DEVICE}/threaded");
+    // A /sys of the namespace.
+    dmz.run(&format!("ip netns exec {} sh -c '{switch}'", dmz.name)).succeeds();
+    let thread = dmz.run(&format!("pgrep napi/{HOST_DEVICE}")).succeeds().stdout;
+    let thread = thread.trim();
+    dmz.run(&format!("chrt --idle --pid 0 {thread} && taskset -pc 0 {thread}")).succeeds();
+    dmz.spawn("exec taskset -c 0 timeout 60 sh -c 'while :; do :; done'")
 }
