@@ -1,7 +1,7 @@
 //! Routes of all origins, and the FIB that follows them.
 //!
 //! The RIB holds what was asked for; the FIB, through [`Hops`], what the workers do. A prefix that
-//! several origins want goes to the origin that is first in [`Origin`]'s order.
+//! several sources want goes to the source that is first in [`Source`]'s order.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -35,6 +35,22 @@ impl Origin {
     }
 }
 
+/// Whose a route is. A prefix has one route of each source; of those that want it the least wins:
+/// the more trusted origin, and of one origin the smaller metric.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Source {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What the origin says of it: the smaller, the better. 0 if it says nothing.
+    pub metric: u32,
+}
+
+impl From<Origin> for Source {
+    fn from(origin: Origin) -> Self {
+        Self { origin, metric: 0 }
+    }
+}
+
 /// What a route does with a packet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -56,49 +72,49 @@ pub struct Installed {
     hop: NextHopId,
 }
 
-/// All routes. The origins that want a prefix stand side by side, the most trusted first: a map for
-/// each prefix would take ten times the memory of a route.
+/// All routes. The sources that want a prefix stand side by side, the best first: a map for each
+/// prefix would take ten times the memory of a route.
 #[derive(Debug, Default)]
 pub struct Rib {
-    routes: BTreeMap<(IpNet, Origin), Installed>,
+    routes: BTreeMap<(IpNet, Source), Installed>,
 }
 
 impl Rib {
-    /// Take a route in, or replace the one that the same origin has for this prefix.
+    /// Take a route in, or replace the one that the same source has for this prefix.
     ///
     /// # Errors
     /// [`TableFull`], and nothing has changed: the FIB, the next hops or the groups have no room.
     pub fn insert(
         &mut self,
         to: IpNet,
-        origin: Origin,
+        source: Source,
         action: Action,
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> Result<(), TableFull> {
         let hop = hop_for(&action, hops, fib)?;
-        let other = self.of(to).map(|(other, _)| other).find(|&other| other != origin);
-        let is_best = other.is_none_or(|other| origin < other);
+        let other = self.of(to).map(|(other, _)| other).find(|&other| other != source);
+        let is_best = other.is_none_or(|other| source < other);
         if is_best && let Err(full) = write(fib, to, hop) {
             release(&action, hop, hops, fib);
             return Err(full);
         }
-        let old = self.routes.insert((to, origin), Installed { action, hop });
+        let old = self.routes.insert((to, source), Installed { action, hop });
         if let Some(old) = old {
             release(&old.action, old.hop, hops, fib);
         }
         Ok(())
     }
 
-    /// Forget the route that `origin` has for this prefix; false if it has none.
+    /// Forget the route that `source` has for this prefix; false if it has none.
     pub fn remove(
         &mut self,
         to: IpNet,
-        origin: Origin,
+        source: Source,
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> bool {
-        let Some(old) = self.routes.remove(&(to, origin)) else { return false };
+        let Some(old) = self.routes.remove(&(to, source)) else { return false };
         match self.of(to).next() {
             // The next best takes its place; there is room, since the entry is there already.
             Some((_, next)) => {
@@ -111,10 +127,10 @@ impl Rib {
     }
 
     /// Every route that is in force, in the order of prefixes.
-    pub fn best(&self) -> impl Iterator<Item = (IpNet, Origin, &Action)> {
+    pub fn best(&self) -> impl Iterator<Item = (IpNet, Source, &Action)> {
         let mut before = None;
         let best = self.routes.iter().filter(move |((to, _), _)| before.replace(*to) != Some(*to));
-        best.map(|(&(to, origin), route)| (to, origin, &route.action))
+        best.map(|(&(to, source), route)| (to, source, &route.action))
     }
 
     /// Whether the FIB has this very prefix from the RIB.
@@ -123,19 +139,20 @@ impl Rib {
     }
 
     /// The most specific route in force for `address`.
-    pub fn lookup(&self, address: std::net::IpAddr) -> Option<(IpNet, Origin, &Action)> {
+    pub fn lookup(&self, address: std::net::IpAddr) -> Option<(IpNet, Source, &Action)> {
         let longest = if address.is_ipv4() { 32 } else { 128 };
         (0..=longest).rev().find_map(|length| {
             let to = IpNet::new(address, length).ok()?.trunc();
-            let (origin, route) = self.of(to).next()?;
-            Some((to, origin, &route.action))
+            let (source, route) = self.of(to).next()?;
+            Some((to, source, &route.action))
         })
     }
 
-    /// Who wants this prefix, the most trusted first.
-    fn of(&self, to: IpNet) -> impl Iterator<Item = (Origin, &Installed)> {
-        let all = self.routes.range((to, Origin::Local)..=(to, Origin::Static));
-        all.map(|(&(_, origin), route)| (origin, route))
+    /// Who wants this prefix, the best first.
+    fn of(&self, to: IpNet) -> impl Iterator<Item = (Source, &Installed)> {
+        let from = self.routes.range((to, Source::from(Origin::Local))..);
+        let all = from.take_while(move |((other, _), _)| *other == to);
+        all.map(|(&(_, source), route)| (source, route))
     }
 }
 

@@ -37,11 +37,11 @@ impl Lab {
 
     fn insert(&mut self, to: &str, origin: Origin, action: Action) -> Result<(), TableFull> {
         let to = to.parse().unwrap();
-        self.rib.insert(to, origin, action, &mut self.hops, &mut self.fib)
+        self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.fib)
     }
 
     fn remove(&mut self, to: &str, origin: Origin) -> bool {
-        self.rib.remove(to.parse().unwrap(), origin, &mut self.hops, &mut self.fib)
+        self.rib.remove(to.parse().unwrap(), origin.into(), &mut self.hops, &mut self.fib)
     }
 
     /// What is done with a packet for this address, if there is a route.
