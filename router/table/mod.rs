@@ -19,6 +19,7 @@ pub mod next_hop;
 pub mod own;
 pub mod police;
 pub mod policy;
+pub mod prefixes;
 pub mod publish;
 #[allow(unsafe_code, reason = "the one place for it: see there")]
 mod shared;
