@@ -93,8 +93,10 @@ impl Rib {
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> Result<(), TableFull> {
+        let to = to.trunc();
+        self.prefetch(to, fib);
         let way = self.ways.hold(source, action, hops, fib)?;
-        match self.place(to.trunc(), source, way, fib) {
+        match self.place(to, source, way, fib) {
             Ok(Some(old)) => self.ways.release(old, hops, fib),
             Ok(None) => {}
             Err(full) => {
@@ -155,17 +157,22 @@ impl Rib {
         way: WayId,
         fib: &mut FibWriter,
     ) -> Result<Option<WayId>, TableFull> {
-        let Some(best) = self.get(to) else {
-            write(fib, to, self.ways[way].hop)?;
-            return Ok(self.set(to, way));
+        let there = match to {
+            IpNet::V4(to) => self.v4.get_mut(to.network().into(), to.prefix_len()),
+            IpNet::V6(to) => self.v6.get_mut(wide(to), to.prefix_len()),
         };
-        let holder = self.ways[best].source;
+        let Some(there) = there else {
+            write(fib, to, self.ways[way].hop)?;
+            self.set(to, way);
+            return Ok(None);
+        };
+        let (best, holder) = (*there, self.ways[*there].source);
         if holder < source {
             return Ok(self.others.insert((to, source), way));
         }
         if best != way {
             write(fib, to, self.ways[way].hop)?;
-            self.set(to, way);
+            *there = way;
         }
         if holder == source {
             return Ok(Some(best));
@@ -193,6 +200,15 @@ impl Rib {
         }
     }
 
+    /// Each of the tables has the prefix in a cache line of its own: wait for them together.
+    fn prefetch(&self, to: IpNet, fib: &FibWriter) {
+        match to {
+            IpNet::V4(to) => self.v4.prefetch(to.network().into(), to.prefix_len()),
+            IpNet::V6(to) => self.v6.prefetch(wide(to), to.prefix_len()),
+        }
+        fib.prefetch(to);
+    }
+
     fn get(&self, to: IpNet) -> Option<WayId> {
         match to {
             IpNet::V4(to) => self.v4.get(to.network().into(), to.prefix_len()),
@@ -200,11 +216,12 @@ impl Rib {
         }
     }
 
-    fn set(&mut self, to: IpNet, way: WayId) -> Option<WayId> {
+    /// The way in force for this prefix, from now on.
+    fn set(&mut self, to: IpNet, way: WayId) {
         match to {
             IpNet::V4(to) => self.v4.insert(to.network().into(), to.prefix_len(), way),
             IpNet::V6(to) => self.v6.insert(wide(to), to.prefix_len(), way),
-        }
+        };
     }
 
     fn route(&self, to: IpNet, way: WayId) -> (IpNet, Source, &Action) {

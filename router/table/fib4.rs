@@ -133,6 +133,20 @@ impl Writer {
         self.groups.reclaim(grace);
     }
 
+    /// Ask for the cache lines that a change of this prefix needs.
+    pub(super) fn prefetch(&self, fib: &Fib4, to: Ipv4Net) {
+        self.routes.prefetch(to.network().into(), to.prefix_len());
+        self.prefetch_entries(fib, to);
+    }
+
+    fn prefetch_entries(&self, fib: &Fib4, to: Ipv4Net) {
+        let base = base_index(to.network().into());
+        prefetch(fib.entries(), base);
+        if to.prefix_len() != 24 {
+            prefetch(&self.owners, base);
+        }
+    }
+
     /// Route `to` by `hop`. The next hop that it had before, if any; an error leaves everything
     /// as it was.
     pub(super) fn insert(
@@ -142,14 +156,14 @@ impl Writer {
         hop: NextHopId,
     ) -> Result<Option<NextHopId>, TableFull> {
         let (to, len) = (to.trunc(), to.prefix_len());
-        prefetch(fib.entries(), base_index(to.network().into()));
+        self.prefetch_entries(fib, to);
         let paint = Paint { over: 0..=len, entry: hop.get(), owner: len };
         if len > 24 {
             self.paint_long(fib, to, &paint)?;
             return Ok(self.routes.insert(to.network().into(), len, hop));
         }
         let had = self.routes.insert(to.network().into(), len, hop);
-        if had != Some(hop) {
+        if had.is_none() || !replace_one(fib, to, hop) {
             self.paint(fib, base_range(to), &paint);
         }
         Ok(had)
@@ -233,6 +247,17 @@ impl Writer {
         entries[base].store(entries[start].load(Ordering::Relaxed), Ordering::Release);
         self.groups.retire(u32::from(named & !IS_GROUP));
     }
+}
+
+/// Another next hop for a /24 that has one: its only entry, unless that names a group, is its own,
+/// whatever its owner is. Whether that was all.
+fn replace_one(fib: &Fib4, to: Ipv4Net, hop: NextHopId) -> bool {
+    let entry = &fib.entries()[base_index(to.network().into())];
+    let is_own = to.prefix_len() == 24 && entry.load(Ordering::Relaxed) & IS_GROUP == 0;
+    if is_own {
+        entry.store(hop.get(), Ordering::Release);
+    }
+    is_own
 }
 
 /// The entries of a prefix of at most 24 bits.

@@ -10,6 +10,8 @@ use std::num::NonZeroU8;
 
 use foldhash::fast::RandomState;
 
+use super::shared::prefetch;
+
 /// The bits of an address.
 pub trait Bits: Copy + Eq + Hash {
     /// The first `len` bits, the rest 0.
@@ -22,23 +24,22 @@ impl Bits for u32 {
     }
 }
 
-/// The bits of an IPv6 address, not aligned to 16 octets: a million of them are a lot of padding.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Wide([u32; 4]);
+/// The bits of an IPv6 address, not aligned to 16 octets: in a million places that is a lot of
+/// padding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wide([u8; 16]);
 
 impl From<u128> for Wide {
+    #[inline]
     fn from(bits: u128) -> Self {
-        Self([96, 64, 32, 0].map(|shift| {
-            #[expect(clippy::cast_possible_truncation, reason = "a quarter of the bits")]
-            let quarter = (bits >> shift) as u32;
-            quarter
-        }))
+        Self(bits.to_ne_bytes())
     }
 }
 
 impl From<Wide> for u128 {
-    fn from(Wide(quarters): Wide) -> Self {
-        quarters.iter().fold(0, |bits, &quarter| bits << 32 | Self::from(quarter))
+    #[inline]
+    fn from(Wide(octets): Wide) -> Self {
+        Self::from_ne_bytes(octets)
     }
 }
 
@@ -103,10 +104,23 @@ impl<B: Bits, V: Copy> Default for Prefixes<B, V> {
 }
 
 impl<B: Bits, V: Copy> Prefixes<B, V> {
+    /// Ask for the prefix's cache line, for soon.
+    #[inline]
+    pub fn prefetch(&self, bits: B, len: u8) {
+        prefetch(&self.slots, self.home(bits, len));
+    }
+
     /// What the prefix has.
     #[inline]
     pub fn get(&self, bits: B, len: u8) -> Option<V> {
         self.slots[self.place(bits, len)].map(|slot| slot.value)
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, bits: B, len: u8) -> Option<&mut V> {
+        let place = self.place(bits, len);
+        self.slots[place].as_mut().map(|slot| &mut slot.value)
     }
 
     /// Give the prefix this value; the one that it had.
@@ -244,7 +258,7 @@ mod tests {
     fn no_bits_and_all_bits() {
         assert_eq!((u32::MAX.first(0), u32::MAX.first(32)), (0, u32::MAX));
         assert_eq!(u32::MAX.first(24), 0xffff_ff00);
-        assert_eq!(Wide::from(u128::MAX).first(0), Wide::default());
+        assert_eq!(Wide::from(u128::MAX).first(0), Wide::from(0));
         assert_eq!(u128::from(Wide::from(u128::MAX).first(65)), u128::MAX << 63);
     }
 }

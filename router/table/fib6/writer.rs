@@ -25,6 +25,7 @@ use crate::id::NextHopId;
 use crate::table::TableFull;
 use crate::table::prefixes::{Prefixes, Wide};
 use crate::table::publish::{Grace, Slots};
+use crate::table::shared::prefetch;
 
 /// Owner of an entry that is no leaf.
 const CHILD: u8 = 255;
@@ -157,6 +158,27 @@ impl Writer {
         self.skips.reclaim(grace);
     }
 
+    /// Ask for the cache lines that a change of this prefix needs.
+    pub(crate) fn prefetch(&self, fib: &Fib6, to: Ipv6Net) {
+        let (bits, len) = (u128::from(to.network()), to.prefix_len());
+        self.routes.prefetch(bits.into(), len);
+        self.prefetch_entries(fib, bits, len);
+    }
+
+    /// The entries on the way to it and its own; of these the owners, too, if there are several.
+    fn prefetch_entries(&self, fib: &Fib6, bits: u128, len: u8) {
+        let mut table = Table::FIRST;
+        while len > table.end()
+            && let Entry::Node(number) = Entry::of(load(fib, table.index(bits)))
+        {
+            table = Table::new(number, table.end());
+        }
+        prefetch(fib.view().entries, table.index(bits));
+        if len < table.end() {
+            prefetch(&self.owners, table.index(bits));
+        }
+    }
+
     /// Route `to` by `hop`. The next hop that it had before, if any; an error leaves everything
     /// as it was.
     pub(crate) fn insert(
@@ -166,11 +188,12 @@ impl Writer {
         hop: NextHopId,
     ) -> Result<Option<NextHopId>, TableFull> {
         let route = Route::new(to.trunc(), hop);
+        self.prefetch_entries(fib, route.bits, route.len);
         let had = self.record(route, Some(hop));
         if had == Some(hop) {
             return Ok(had);
         }
-        let done = self.announce(fib, route);
+        let done = self.announce(fib, route, had.is_none());
         if done.is_err() {
             self.undo(route, had);
         }
@@ -219,7 +242,7 @@ impl Writer {
         }
     }
 
-    fn announce(&mut self, fib: &Fib6, route: Route) -> Result<(), TableFull> {
+    fn announce(&mut self, fib: &Fib6, route: Route, is_new: bool) -> Result<(), TableFull> {
         let mut table = Table::FIRST;
         while route.len > table.end() {
             let at = table.index(route.bits);
@@ -246,8 +269,15 @@ impl Writer {
                 }
             }
         }
-        let paint = Paint { over: 0..=route.len, leaf: route.leaf() };
-        self.paint(fib, table.range(route), table.end(), &paint);
+        let at = table.index(route.bits);
+        let is_own = !is_new && route.len == table.end();
+        if is_own && matches!(Entry::of(load(fib, at)), Entry::Leaf(_)) {
+            // Its only entry has it already: the owner stays.
+            fib.view().entries[at].store(route.entry, Ordering::Release);
+        } else {
+            let paint = Paint { over: 0..=route.len, leaf: route.leaf() };
+            self.paint(fib, table.range(route), table.end(), &paint);
+        }
         Ok(())
     }
 
