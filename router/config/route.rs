@@ -23,7 +23,7 @@ pub struct Route {
 }
 
 /// What happens to a packet that a route matches.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RouteAction {
     /// It goes to one of these next hops, of which there is at least one.
     Via(Vec<NextHop>),
@@ -36,7 +36,7 @@ pub enum RouteAction {
 }
 
 /// One of a route's next hops.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct NextHop {
     /// The neighbour. IPv6 for an IPv4 route is allowed (RFC 8950); the reverse is not.
     pub via: IpAddr,

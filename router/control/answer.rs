@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::neighbour::Neighbour;
 use super::request::Question;
-use super::rib::{Action, Origin, adjacency_name, kind_name};
+use super::rib::{Action, Source, adjacency_name, kind_name};
 use super::{Router, view};
 use crate::config::{NextHop, RouteAction};
 use crate::id::PortId;
@@ -41,10 +41,10 @@ impl Router {
     }
 
     fn show_routes(&self) -> Vec<view::Route> {
-        self.rib.best().map(|(to, origin, action)| self.route(to, origin, action)).collect()
+        self.rib.best().map(|(to, source, action)| self.route(to, source, action)).collect()
     }
 
-    fn route(&self, to: IpNet, origin: Origin, action: &Action) -> view::Route {
+    fn route(&self, to: IpNet, source: Source, action: &Action) -> view::Route {
         let next_hops: Vec<_> = match action {
             Action::Configured(RouteAction::Via(via)) => {
                 via.iter().map(|n| self.next_hop(n)).collect()
@@ -59,7 +59,7 @@ impl Router {
             to: to.to_string(),
             via: next_hops.first().map(|next| next.via.clone()),
             port,
-            origin: origin.name().to_owned(),
+            origin: source.origin.name().to_owned(),
             kind: kind_name(action).to_owned(),
             next_hops,
         }
@@ -93,7 +93,7 @@ impl Router {
         let adjacency = hop.map(|hop| self.fib.fib().next_hops.adjacency(hop, || 0).1.kind());
         view::Lookup {
             address: address.to_string(),
-            route: found.map(|(to, origin, action)| self.route(to, origin, action)),
+            route: found.map(|(to, source, action)| self.route(to, source, action)),
             neighbour: gateway.map(|(_, address)| address.to_string()),
             mac: neighbour.and_then(|n| n.mac).map(|mac| mac.to_string()),
             state: neighbour.map(|n| n.state.to_string()),

@@ -142,7 +142,7 @@ mod tests {
             let via = [1, 2, 3].map(gateway).map(|(port, via)| NextHop { via, port, weight: 1 });
             let action = Action::Configured(RouteAction::Via(via.to_vec()));
             let to = "0.0.0.0/0".parse().unwrap();
-            rib.insert(to, Origin::Static, action, &mut hops, &mut fib).unwrap();
+            rib.insert(to, Origin::Static.into(), action, &mut hops, &mut fib).unwrap();
             Self { fib, hops, rib }
         }
 
@@ -229,7 +229,7 @@ mod tests {
         lab.resolves(3);
         assert_eq!(lab.shares(), [0, 0, 128]);
         let to = "0.0.0.0/0".parse().unwrap();
-        assert!(lab.rib.remove(to, Origin::Static, &mut lab.hops, &mut lab.fib));
+        assert!(lab.rib.remove(to, Origin::Static.into(), &mut lab.hops, &mut lab.fib));
         assert!(!lab.fails(3), "in no group any more");
         assert_eq!(lab.hops.missed(), []);
     }

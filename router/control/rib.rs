@@ -1,17 +1,22 @@
 //! Routes of all origins, and the FIB that follows them.
 //!
 //! The RIB holds what was asked for; the FIB, through [`Hops`], what the workers do. A prefix that
-//! several origins want goes to the origin that is first in [`Origin`]'s order.
+//! several sources want goes to the source that is first in [`Source`]'s order.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+mod ways;
 
-use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::hops::Hops;
-use crate::config::{NextHop, RouteAction};
+use crate::config::RouteAction;
 use crate::id::{NextHopId, PortId};
+use crate::table::prefixes::{Prefixes, Wide};
 use crate::table::{AdjacencyKind, FibWriter, TableFull};
+use ways::{Way, WayId, Ways};
 
 /// Where a route comes from, the most trusted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,8 +40,24 @@ impl Origin {
     }
 }
 
+/// Whose a route is. A prefix has one route of each source; of those that want it the least wins:
+/// the more trusted origin, and of one origin the smaller metric.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Source {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What the origin says of it: the smaller, the better. 0 if it says nothing.
+    pub metric: u32,
+}
+
+impl From<Origin> for Source {
+    fn from(origin: Origin) -> Self {
+        Self { origin, metric: 0 }
+    }
+}
+
 /// What a route does with a packet.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     /// It is for this router: up the tap.
     Receive,
@@ -48,139 +69,177 @@ pub enum Action {
     Broadcast,
 }
 
-/// A route as it is in the FIB.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Installed {
-    /// What it does.
-    pub action: Action,
-    hop: NextHopId,
-}
-
-/// All routes. The origins that want a prefix stand side by side, the most trusted first: a map for
-/// each prefix would take ten times the memory of a route.
+/// All routes: for each prefix the way that is in force, one of a few, so that a route is 8 octets
+/// (IPv6: 20). What else wants the prefix stands aside, since that is rare.
 #[derive(Debug, Default)]
 pub struct Rib {
-    routes: BTreeMap<(IpNet, Origin), Installed>,
+    v4: Prefixes<u32, WayId>,
+    v6: Prefixes<Wide, WayId>,
+    others: BTreeMap<(IpNet, Source), WayId>,
+    ways: Ways,
 }
 
 impl Rib {
-    /// Take a route in, or replace the one that the same origin has for this prefix.
+    /// Take a route in, or replace the one that the same source has for this prefix. The new way
+    /// is there before the old one goes, so gateways that both have stay as they are.
     ///
     /// # Errors
     /// [`TableFull`], and nothing has changed: the FIB, the next hops or the groups have no room.
     pub fn insert(
         &mut self,
         to: IpNet,
-        origin: Origin,
+        source: Source,
         action: Action,
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> Result<(), TableFull> {
-        let hop = hop_for(&action, hops, fib)?;
-        let other = self.of(to).map(|(other, _)| other).find(|&other| other != origin);
-        let is_best = other.is_none_or(|other| origin < other);
-        if is_best && let Err(full) = write(fib, to, hop) {
-            release(&action, hop, hops, fib);
-            return Err(full);
-        }
-        let old = self.routes.insert((to, origin), Installed { action, hop });
-        if let Some(old) = old {
-            release(&old.action, old.hop, hops, fib);
+        let to = to.trunc();
+        self.prefetch(to, fib);
+        let way = self.ways.hold(source, action, hops, fib)?;
+        match self.place(to, source, way, fib) {
+            Ok(Some(old)) => self.ways.release(old, hops, fib),
+            Ok(None) => {}
+            Err(full) => {
+                self.ways.release(way, hops, fib);
+                return Err(full);
+            }
         }
         Ok(())
     }
 
-    /// Forget the route that `origin` has for this prefix; false if it has none.
+    /// Forget the route that `source` has for this prefix; false if it has none.
     pub fn remove(
         &mut self,
         to: IpNet,
-        origin: Origin,
+        source: Source,
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> bool {
-        let Some(old) = self.routes.remove(&(to, origin)) else { return false };
-        match self.of(to).next() {
-            // The next best takes its place; there is room, since the entry is there already.
-            Some((_, next)) => {
-                let _the_entry_exists = write(fib, to, next.hop);
-            }
-            None => erase(fib, to),
-        }
-        release(&old.action, old.hop, hops, fib);
-        true
+        let to = to.trunc();
+        let Some(best) = self.get(to) else { return false };
+        let old = if self.ways[best].source == source {
+            self.replace_best(to, fib);
+            Some(best)
+        } else {
+            self.others.remove(&(to, source))
+        };
+        old.inspect(|&old| self.ways.release(old, hops, fib)).is_some()
     }
 
     /// Every route that is in force, in the order of prefixes.
-    pub fn best(&self) -> impl Iterator<Item = (IpNet, Origin, &Action)> {
-        let mut before = None;
-        let best = self.routes.iter().filter(move |((to, _), _)| before.replace(*to) != Some(*to));
-        best.map(|(&(to, origin), route)| (to, origin, &route.action))
+    pub fn best(&self) -> impl Iterator<Item = (IpNet, Source, &Action)> {
+        let v4 = self.v4.iter().map(|(bits, len, way)| (net4(bits, len), way));
+        let v6 = self.v6.iter().map(|(bits, len, way)| (net6(bits, len), way));
+        let mut all: Vec<_> = v4.chain(v6).collect();
+        all.sort_unstable_by_key(|(to, _)| *to);
+        all.into_iter().map(|(to, way)| self.route(to, way))
     }
 
     /// Whether the FIB has this very prefix from the RIB.
     pub fn contains(&self, to: IpNet) -> bool {
-        self.of(to).next().is_some()
+        self.get(to).is_some()
     }
 
     /// The most specific route in force for `address`.
-    pub fn lookup(&self, address: std::net::IpAddr) -> Option<(IpNet, Origin, &Action)> {
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        (0..=longest).rev().find_map(|length| {
-            let to = IpNet::new(address, length).ok()?.trunc();
-            let (origin, route) = self.of(to).next()?;
-            Some((to, origin, &route.action))
-        })
+    pub fn lookup(&self, address: IpAddr) -> Option<(IpNet, Source, &Action)> {
+        let (len, way) = match address {
+            IpAddr::V4(address) => self.v4.cover(address.into(), 33),
+            IpAddr::V6(address) => self.v6.cover(u128::from(address).into(), 129),
+        }?;
+        Some(self.route(IpNet::new_assert(address, len).trunc(), way))
     }
 
-    /// Who wants this prefix, the most trusted first.
-    fn of(&self, to: IpNet) -> impl Iterator<Item = (Origin, &Installed)> {
-        let all = self.routes.range((to, Origin::Local)..=(to, Origin::Static));
-        all.map(|(&(_, origin), route)| (origin, route))
+    /// Put a way where it belongs among those that want the prefix. The one that it replaces.
+    fn place(
+        &mut self,
+        to: IpNet,
+        source: Source,
+        way: WayId,
+        fib: &mut FibWriter,
+    ) -> Result<Option<WayId>, TableFull> {
+        let there = match to {
+            IpNet::V4(to) => self.v4.get_mut(to.network().into(), to.prefix_len()),
+            IpNet::V6(to) => self.v6.get_mut(wide(to), to.prefix_len()),
+        };
+        let Some(there) = there else {
+            write(fib, to, self.ways[way].hop)?;
+            self.set(to, way);
+            return Ok(None);
+        };
+        let (best, holder) = (*there, self.ways[*there].source);
+        if holder < source {
+            return Ok(self.others.insert((to, source), way));
+        }
+        if best != way {
+            write(fib, to, self.ways[way].hop)?;
+            *there = way;
+        }
+        if holder == source {
+            return Ok(Some(best));
+        }
+        Ok(self.others.insert((to, holder), best))
     }
-}
 
-fn hop_for(action: &Action, hops: &mut Hops, fib: &mut FibWriter) -> Result<NextHopId, TableFull> {
-    match action {
-        Action::Receive => Ok(hops.receive),
-        Action::Broadcast | Action::Configured(RouteAction::Blackhole) => Ok(hops.blackhole),
-        Action::Configured(RouteAction::Unreachable) => Ok(hops.unreachable),
-        Action::Configured(RouteAction::Prohibit) => Ok(hops.prohibit),
-        Action::Connected(port) => Ok(hops.glean(*port)),
-        Action::Configured(RouteAction::Via(via)) => via_hop(via, hops, fib),
-    }
-}
-
-/// One gateway: its next hop. Several: a group of theirs.
-fn via_hop(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) -> Result<NextHopId, TableFull> {
-    let mut members = Vec::with_capacity(via.len());
-    for next in via {
-        match hops.use_gateway(next.port, next.via, fib) {
-            Ok(id) => members.push((id, u16::from(next.weight))),
-            Err(full) => {
-                release_gateways(&via[..members.len()], hops, fib);
-                return Err(full);
+    /// The best way goes: the next one takes its place, if there is any.
+    fn replace_best(&mut self, to: IpNet, fib: &mut FibWriter) {
+        let next = self.others.range((to, Source::from(Origin::Local))..).next();
+        match next.map(|(&key, &way)| (key, way)).filter(|(key, _)| key.0 == to) {
+            Some((key, next)) => {
+                self.others.remove(&key);
+                // There is room, since the entry is there already.
+                let _the_entry_exists = write(fib, to, self.ways[next].hop);
+                self.set(to, next);
+            }
+            None => {
+                erase(fib, to);
+                match to {
+                    IpNet::V4(to) => self.v4.remove(to.network().into(), to.prefix_len()),
+                    IpNet::V6(to) => self.v6.remove(wide(to), to.prefix_len()),
+                };
             }
         }
     }
-    match members[..] {
-        [(only, _)] => Ok(only),
-        _ => hops.groups.allocate(members, fib).inspect_err(|_| release_gateways(via, hops, fib)),
-    }
-}
 
-fn release(action: &Action, hop: NextHopId, hops: &mut Hops, fib: &mut FibWriter) {
-    if let Action::Configured(RouteAction::Via(via)) = action {
-        if via.len() > 1 {
-            hops.groups.release(hop, fib);
+    /// Each of the tables has the prefix in a cache line of its own: wait for them together.
+    fn prefetch(&self, to: IpNet, fib: &FibWriter) {
+        match to {
+            IpNet::V4(to) => self.v4.prefetch(to.network().into(), to.prefix_len()),
+            IpNet::V6(to) => self.v6.prefetch(wide(to), to.prefix_len()),
         }
-        release_gateways(via, hops, fib);
+        fib.prefetch(to);
+    }
+
+    fn get(&self, to: IpNet) -> Option<WayId> {
+        match to {
+            IpNet::V4(to) => self.v4.get(to.network().into(), to.prefix_len()),
+            IpNet::V6(to) => self.v6.get(wide(to), to.prefix_len()),
+        }
+    }
+
+    /// The way in force for this prefix, from now on.
+    fn set(&mut self, to: IpNet, way: WayId) {
+        match to {
+            IpNet::V4(to) => self.v4.insert(to.network().into(), to.prefix_len(), way),
+            IpNet::V6(to) => self.v6.insert(wide(to), to.prefix_len(), way),
+        };
+    }
+
+    fn route(&self, to: IpNet, way: WayId) -> (IpNet, Source, &Action) {
+        let Way { source, action, .. } = &self.ways[way];
+        (to, *source, action)
     }
 }
 
-fn release_gateways(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) {
-    for next in via {
-        hops.release_gateway(next.port, next.via, fib);
-    }
+fn wide(to: Ipv6Net) -> Wide {
+    u128::from(to.network()).into()
+}
+
+fn net4(bits: u32, len: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(bits.into(), len))
+}
+
+fn net6(bits: Wide, len: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(u128::from(bits).into(), len))
 }
 
 /// Write one entry of the FIB.

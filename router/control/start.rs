@@ -212,7 +212,7 @@ impl Router {
     }
 
     fn add_route(&mut self, to: IpNet, origin: Origin, action: Action) -> Result<(), StartError> {
-        let outcome = self.rib.insert(to, origin, action, &mut self.hops, &mut self.fib);
+        let outcome = self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.fib);
         outcome.map_err(|full| StartError::Full { what: format!("route {to}"), full })
     }
 

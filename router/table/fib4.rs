@@ -13,9 +13,9 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use ipnet::Ipv4Net;
-use prefix_trie::PrefixMap;
 
 use super::TableFull;
+use super::prefixes::Prefixes;
 use super::publish::{Grace, Slots};
 use super::shared::{Region, prefetch};
 use crate::id::NextHopId;
@@ -101,7 +101,7 @@ fn group_start(entry: u16) -> usize {
 /// The writer's side: what readers need not know.
 #[derive(Debug)]
 pub(super) struct Writer {
-    routes: PrefixMap<Ipv4Net, NextHopId>,
+    routes: Prefixes<u32, NextHopId>,
     /// For each entry the length of the prefix that it has its next hop from; 0 also if it has
     /// none, since a default route takes all of those.
     owners: Vec<u8>,
@@ -119,15 +119,10 @@ struct Paint {
 impl Writer {
     pub(super) fn new(groups: u32) -> Self {
         Self {
-            routes: PrefixMap::new(),
+            routes: Prefixes::default(),
             owners: vec![0; BASE + GROUP * groups as usize],
             groups: Slots::new(groups),
         }
-    }
-
-    #[cfg(test)]
-    fn routes(&self) -> &PrefixMap<Ipv4Net, NextHopId> {
-        &self.routes
     }
 
     pub(super) fn groups(&self) -> &Slots {
@@ -136,6 +131,20 @@ impl Writer {
 
     pub(super) fn reclaim(&mut self, grace: Grace) {
         self.groups.reclaim(grace);
+    }
+
+    /// Ask for the cache lines that a change of this prefix needs.
+    pub(super) fn prefetch(&self, fib: &Fib4, to: Ipv4Net) {
+        self.routes.prefetch(to.network().into(), to.prefix_len());
+        self.prefetch_entries(fib, to);
+    }
+
+    fn prefetch_entries(&self, fib: &Fib4, to: Ipv4Net) {
+        let base = base_index(to.network().into());
+        prefetch(fib.entries(), base);
+        if to.prefix_len() != 24 {
+            prefetch(&self.owners, base);
+        }
     }
 
     /// Route `to` by `hop`. The next hop that it had before, if any; an error leaves everything
@@ -147,22 +156,26 @@ impl Writer {
         hop: NextHopId,
     ) -> Result<Option<NextHopId>, TableFull> {
         let (to, len) = (to.trunc(), to.prefix_len());
+        self.prefetch_entries(fib, to);
         let paint = Paint { over: 0..=len, entry: hop.get(), owner: len };
-        if len <= 24 {
-            self.paint(fib, base_range(to), &paint);
-        } else {
+        if len > 24 {
             self.paint_long(fib, to, &paint)?;
+            return Ok(self.routes.insert(to.network().into(), len, hop));
         }
-        Ok(self.routes.insert(to, hop))
+        let had = self.routes.insert(to.network().into(), len, hop);
+        if had.is_none() || !replace_one(fib, to, hop) {
+            self.paint(fib, base_range(to), &paint);
+        }
+        Ok(had)
     }
 
     /// Take the route to `to` away; its addresses fall to the next shorter prefix. The next hop
     /// that it had.
     pub(super) fn remove(&mut self, fib: &Fib4, to: Ipv4Net) -> Option<NextHopId> {
         let (to, len) = (to.trunc(), to.prefix_len());
-        let had = self.routes.remove(&to)?;
-        let cover = self.routes.get_lpm(&to);
-        let (entry, owner) = cover.map_or((0, 0), |(to, hop)| (hop.get(), to.prefix_len()));
+        let had = self.routes.remove(to.network().into(), len)?;
+        let cover = self.routes.cover(to.network().into(), len);
+        let (owner, entry) = cover.map_or((0, 0), |(len, hop)| (len, hop.get()));
         let paint = Paint { over: len..=len, entry, owner };
         let base = base_index(to.network().into());
         let named = fib.entries()[base].load(Ordering::Relaxed);
@@ -234,6 +247,17 @@ impl Writer {
         entries[base].store(entries[start].load(Ordering::Relaxed), Ordering::Release);
         self.groups.retire(u32::from(named & !IS_GROUP));
     }
+}
+
+/// Another next hop for a /24 that has one: its only entry, unless that names a group, is its own,
+/// whatever its owner is. Whether that was all.
+fn replace_one(fib: &Fib4, to: Ipv4Net, hop: NextHopId) -> bool {
+    let entry = &fib.entries()[base_index(to.network().into())];
+    let is_own = to.prefix_len() == 24 && entry.load(Ordering::Relaxed) & IS_GROUP == 0;
+    if is_own {
+        entry.store(hop.get(), Ordering::Release);
+    }
+    is_own
 }
 
 /// The entries of a prefix of at most 24 bits.

@@ -19,6 +19,7 @@ pub mod next_hop;
 pub mod own;
 pub mod police;
 pub mod policy;
+pub mod prefixes;
 pub mod publish;
 #[allow(unsafe_code, reason = "the one place for it: see there")]
 mod shared;
@@ -30,7 +31,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use adjacency::{Adjacency, AdjacencyKind};
 use publish::{Epochs, Grace};
@@ -225,6 +226,14 @@ impl FibWriter {
     /// The readers' side.
     pub fn fib(&self) -> &Fib {
         &self.fib
+    }
+
+    /// The route to `to` is about to change: ask for the cache lines that this needs.
+    pub fn prefetch(&self, to: IpNet) {
+        match to {
+            IpNet::V4(to) => self.v4.prefetch(&self.fib.v4, to),
+            IpNet::V6(to) => self.v6.prefetch(&self.fib.v6, to),
+        }
     }
 
     /// Route `to` by `hop`; host bits of `to` do not count. The next hop that `to` had before, if

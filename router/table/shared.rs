@@ -98,7 +98,7 @@ impl Drop for Region {
 
 /// Ask for the cache line of `words[index]`. Beyond the end nothing is asked for.
 #[inline(always)]
-pub fn prefetch<T: Word>(words: &[T], index: usize) {
+pub fn prefetch<T>(words: &[T], index: usize) {
     if let Some(word) = words.get(index) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch changes nothing and cannot fault; SSE is part of x86-64.

@@ -96,7 +96,7 @@ impl Router {
     }
 
     fn add(&mut self, to: IpNet, origin: Origin, action: Action) {
-        self.rib.insert(to, origin, action, &mut self.hops, &mut self.writer).expect("room");
+        self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.writer).expect("room");
     }
 }
 

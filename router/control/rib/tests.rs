@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::config::NextHop;
 use crate::control::hops::Egress;
 use crate::packet::ethernet::MacAddress;
 use crate::table::publish::Epochs;
@@ -27,7 +28,10 @@ fn via(last: &[u8]) -> Action {
 
 impl Lab {
     fn new() -> Self {
-        let budget = Budget { next_hops: 10, ecmp_groups: 1, groups4: 1, ..Budget::default() };
+        Self::with(Budget { next_hops: 10, ecmp_groups: 1, groups4: 1, ..Budget::default() })
+    }
+
+    fn with(budget: Budget) -> Self {
         let (_, mut fib) = FibWriter::new(budget, Memory::Anonymous).unwrap();
         let egress =
             Egress { ifindex: 1, mac: MacAddress([2, 0, 0, 0, 0, 1]), mtu: 1500, engines: 0 };
@@ -37,11 +41,11 @@ impl Lab {
 
     fn insert(&mut self, to: &str, origin: Origin, action: Action) -> Result<(), TableFull> {
         let to = to.parse().unwrap();
-        self.rib.insert(to, origin, action, &mut self.hops, &mut self.fib)
+        self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.fib)
     }
 
     fn remove(&mut self, to: &str, origin: Origin) -> bool {
-        self.rib.remove(to.parse().unwrap(), origin, &mut self.hops, &mut self.fib)
+        self.rib.remove(to.parse().unwrap(), origin.into(), &mut self.hops, &mut self.fib)
     }
 
     /// What is done with a packet for this address, if there is a route.
@@ -118,4 +122,132 @@ fn a_route_that_finds_no_room_changes_nothing() {
         assert_eq!((lab.in_use(), lab.kind(HERE)), (before, None), "{lacks}");
         assert!(!lab.remove(to, Origin::Static), "{lacks}");
     }
+}
+
+/// Checklist C136: a route that is made again with the next hops that it has leaves them alone, and
+/// those that it has before and after stay.
+#[test]
+fn next_hops_that_a_route_keeps_are_not_made_anew() {
+    let mut lab = Lab::new();
+    let mut hop = |action| {
+        lab.insert(NET, Origin::Static, action).unwrap();
+        let used = lab.fib.usage().next_hops.0;
+        (lab.fib.fib().v4.lookup(u32::from_be_bytes(HERE)), used)
+    };
+    let first = hop(via(&[1]));
+    assert_eq!(hop(via(&[1])), first);
+    let group = hop(via(&[1, 2]));
+    assert_eq!(hop(via(&[1, 2])), group);
+    assert_eq!(hop(via(&[1])).0, first.0);
+}
+
+#[test]
+fn routes_with_the_same_next_hops_share_one_group() {
+    let mut lab = Lab::new();
+    for third in 0..100 {
+        lab.insert(&format!("10.1.{third}.0/24"), Origin::Static, via(&[1, 2])).unwrap();
+    }
+    assert_eq!(lab.in_use().1, 1);
+}
+
+/// The next in a row of numbers in which there is no order (xorshift64).
+fn chance(state: &mut u64, below: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % below
+}
+
+/// Prefixes that often nest, of both families.
+fn any_prefix(state: &mut u64) -> IpNet {
+    let bits = u32::try_from(chance(state, 1 << 32)).unwrap();
+    if chance(state, 2) == 0 {
+        let len = 18 + u8::try_from(chance(state, 15)).unwrap();
+        IpNet::new(IpAddr::from((0x0a00_0000 | bits & 0x0000_0183).to_be_bytes()), len).unwrap()
+    } else {
+        let len = 40 + u8::try_from(chance(state, 30)).unwrap();
+        let bits = 0x2001_0db8 << 96 | u128::from(bits & 0x0018_1800) << 48;
+        IpNet::new(IpAddr::from(bits.to_be_bytes()), len).unwrap()
+    }
+    .trunc()
+}
+
+fn any_source(state: &mut u64) -> Source {
+    let origins = [Origin::Local, Origin::Connected, Origin::Static];
+    let origin = origins[usize::try_from(chance(state, 3)).unwrap()];
+    Source { origin, metric: u32::try_from(chance(state, 2)).unwrap() }
+}
+
+fn any_action(state: &mut u64) -> Action {
+    let actions = [
+        Action::Receive,
+        Action::Broadcast,
+        Action::Connected(port()),
+        Action::Configured(RouteAction::Unreachable),
+        via(&[1]),
+        via(&[2]),
+        via(&[1, 2]),
+    ];
+    actions[usize::try_from(chance(state, 7)).unwrap()].clone()
+}
+
+/// What the RIB must be: every route, and no more.
+type Model = BTreeMap<(IpNet, Source), Action>;
+
+fn best(model: &Model) -> BTreeMap<IpNet, (Source, &Action)> {
+    // Of one prefix the first to be put in is the last of the row.
+    model.iter().rev().map(|(&(to, source), action)| (to, (source, action))).collect()
+}
+
+impl Lab {
+    /// RIB and FIB say what the model says.
+    fn check(&self, model: &Model) {
+        let best = best(model);
+        let expected = best.iter().map(|(&to, &(source, action))| (to, source, action));
+        assert!(self.rib.best().eq(expected));
+        for at in best.keys().flat_map(|to| [to.network(), to.broadcast()]) {
+            let covers = best.iter().filter(|(to, _)| to.contains(&at));
+            let longest = covers.max_by_key(|(to, _)| to.prefix_len());
+            let expected = longest.map(|(&to, &(source, action))| (to, source, action));
+            assert_eq!(self.rib.lookup(at), expected, "{at}");
+            let hop = match at {
+                IpAddr::V4(at) => self.fib.fib().v4.lookup(at.into()),
+                IpAddr::V6(at) => self.fib.fib().v6.lookup(at.into()),
+            };
+            let hop_of =
+                |(_, source, action): (_, _, &Action)| self.rib.ways.hop_of(source, action);
+            assert_eq!(hop, expected.and_then(hop_of), "{at}");
+        }
+    }
+}
+
+/// Checklist C136, C138.
+#[test]
+fn a_million_changes_leave_rib_and_fib_as_the_model_has_them() {
+    let mut lab = Lab::with(Budget::default());
+    let before = lab.in_use();
+    let (mut model, mut state, epochs) = (Model::new(), 0x9e37_79b9_7f4a_7c15, Epochs::new(1));
+    for change in 0..1_000_000 {
+        let (to, source) = (any_prefix(&mut state), any_source(&mut state));
+        let Lab { rib, hops, fib } = &mut lab;
+        if chance(&mut state, 2) == 0 {
+            let had = model.remove(&(to, source)).is_some();
+            assert_eq!(rib.remove(to, source, hops, fib), had);
+        } else {
+            let action = any_action(&mut state);
+            rib.insert(to, source, action.clone(), hops, fib).unwrap();
+            model.insert((to, source), action);
+        }
+        if change % 100 == 0 {
+            fib.reclaim(&epochs);
+        }
+        if change % 50_000 == 0 {
+            lab.check(&model);
+        }
+    }
+    for (to, source) in std::mem::take(&mut model).into_keys() {
+        assert!(lab.rib.remove(to, source, &mut lab.hops, &mut lab.fib));
+    }
+    lab.check(&model);
+    assert_eq!(lab.in_use(), before);
 }

@@ -108,7 +108,7 @@ proptest! {
             match hop {
                 0 => lab.remove(to),
                 hop => if lab.insert(to, hop).is_err() {
-                    assert_eq!(lab.writer.routes().get(&to.trunc()), None);
+                    assert_eq!(lab.writer.remove(&lab.fib, to), None);
                     lab.check_all();
                 }
             }

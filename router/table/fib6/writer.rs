@@ -13,24 +13,28 @@
 
 mod build;
 
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::Ordering;
 
 use ipnet::Ipv6Net;
-use prefix_trie::PrefixMap;
 
 use super::units::{Piece, Units};
-use super::{Entry, Fib6, NODE, SKIP_WORDS, Skip, TOP, UNITS_OF_SECOND};
+use super::{Entry, Fib6, NODE, SKIP_WORDS, SKIPS_FROM, Skip, TOP, UNITS_OF_SECOND};
 use crate::id::NextHopId;
 use crate::table::TableFull;
+use crate::table::prefixes::{Prefixes, Wide};
 use crate::table::publish::{Grace, Slots};
+use crate::table::shared::prefetch;
 
 /// Owner of an entry that is no leaf.
 const CHILD: u8 = 255;
 
 #[derive(Debug)]
 pub(crate) struct Writer {
-    routes: PrefixMap<Ipv6Net, NextHopId>,
+    routes: Prefixes<Wide, NextHopId>,
+    /// Those of them that can be behind a skip, in order: what is there may have to be made anew.
+    long: BTreeMap<(u128, u8), NextHopId>,
     /// For each entry the length of the prefix that it has its next hop from; 0 also if it has
     /// none; or [`CHILD`].
     owners: Vec<u8>,
@@ -125,7 +129,8 @@ impl Table {
 impl Writer {
     pub(crate) fn new(nodes: u32, skips: u32) -> Self {
         Self {
-            routes: PrefixMap::new(),
+            routes: Prefixes::default(),
+            long: BTreeMap::new(),
             owners: vec![0; TOP + NODE * nodes as usize],
             skip_owners: vec![0; skips as usize],
             units: Units::new(nodes),
@@ -135,8 +140,8 @@ impl Writer {
     }
 
     #[cfg(test)]
-    pub(super) fn routes(&self) -> &PrefixMap<Ipv6Net, NextHopId> {
-        &self.routes
+    pub(super) fn hop_of(&self, to: Ipv6Net) -> Option<NextHopId> {
+        self.routes.get(u128::from(to.trunc().network()).into(), to.prefix_len())
     }
 
     /// Nodes in use, and how many there are.
@@ -153,6 +158,27 @@ impl Writer {
         self.skips.reclaim(grace);
     }
 
+    /// Ask for the cache lines that a change of this prefix needs.
+    pub(crate) fn prefetch(&self, fib: &Fib6, to: Ipv6Net) {
+        let (bits, len) = (u128::from(to.network()), to.prefix_len());
+        self.routes.prefetch(bits.into(), len);
+        self.prefetch_entries(fib, bits, len);
+    }
+
+    /// The entries on the way to it and its own; of these the owners, too, if there are several.
+    fn prefetch_entries(&self, fib: &Fib6, bits: u128, len: u8) {
+        let mut table = Table::FIRST;
+        while len > table.end()
+            && let Entry::Node(number) = Entry::of(load(fib, table.index(bits)))
+        {
+            table = Table::new(number, table.end());
+        }
+        prefetch(fib.view().entries, table.index(bits));
+        if len < table.end() {
+            prefetch(&self.owners, table.index(bits));
+        }
+    }
+
     /// Route `to` by `hop`. The next hop that it had before, if any; an error leaves everything
     /// as it was.
     pub(crate) fn insert(
@@ -161,11 +187,15 @@ impl Writer {
         to: Ipv6Net,
         hop: NextHopId,
     ) -> Result<Option<NextHopId>, TableFull> {
-        let to = to.trunc();
-        let had = self.routes.insert(to, hop);
-        let done = self.announce(fib, Route::new(to, hop));
+        let route = Route::new(to.trunc(), hop);
+        self.prefetch_entries(fib, route.bits, route.len);
+        let had = self.record(route, Some(hop));
+        if had == Some(hop) {
+            return Ok(had);
+        }
+        let done = self.announce(fib, route, had.is_none());
         if done.is_err() {
-            self.undo(to, had);
+            self.undo(route, had);
         }
         self.taken.clear();
         done.map(|()| had)
@@ -174,20 +204,36 @@ impl Writer {
     /// Take the route to `to` away; its addresses fall to the next shorter prefix. The next hop
     /// that it had.
     pub(crate) fn remove(&mut self, fib: &Fib6, to: Ipv6Net) -> Option<NextHopId> {
-        let to = to.trunc();
-        let had = self.routes.remove(&to)?;
-        let cover = self.routes.get_lpm(&to).map(|(to, &hop)| Route::new(to, hop).leaf());
-        let leaf = cover.unwrap_or(Leaf { entry: 0, owner: 0 });
-        let paint = Paint { over: to.prefix_len()..=to.prefix_len(), leaf };
-        self.withdraw(fib, Table::FIRST, Route::new(to, had), &paint);
+        let (bits, len) = (u128::from(to.trunc().network()), to.prefix_len());
+        let route = Route { bits, len, entry: 0 };
+        let had = self.record(route, None)?;
+        let (owner, entry) = self
+            .routes
+            .cover(bits.into(), len)
+            .map_or((0, 0), |(len, hop)| (len, u32::from(hop.get())));
+        let paint = Paint { over: len..=len, leaf: Leaf { entry, owner } };
+        self.withdraw(fib, Table::FIRST, route, &paint);
         Some(had)
     }
 
-    fn undo(&mut self, to: Ipv6Net, had: Option<NextHopId>) {
-        match had {
-            Some(hop) => self.routes.insert(to, hop),
-            None => self.routes.remove(&to),
+    /// Note the next hop of a route, or that there is no such route; the one that it had.
+    fn record(&mut self, route: Route, hop: Option<NextHopId>) -> Option<NextHopId> {
+        let Route { bits, len, .. } = route;
+        let had = match hop {
+            Some(hop) => self.routes.insert(bits.into(), len, hop),
+            None => self.routes.remove(bits.into(), len),
         };
+        if len > SKIPS_FROM {
+            match hop {
+                Some(hop) => self.long.insert((bits, len), hop),
+                None => self.long.remove(&(bits, len)),
+            };
+        }
+        had
+    }
+
+    fn undo(&mut self, route: Route, had: Option<NextHopId>) {
+        self.record(route, had);
         for taken in self.taken.drain(..) {
             match taken {
                 Taken::Piece(piece) => self.units.give_back(piece),
@@ -196,7 +242,7 @@ impl Writer {
         }
     }
 
-    fn announce(&mut self, fib: &Fib6, route: Route) -> Result<(), TableFull> {
+    fn announce(&mut self, fib: &Fib6, route: Route, is_new: bool) -> Result<(), TableFull> {
         let mut table = Table::FIRST;
         while route.len > table.end() {
             let at = table.index(route.bits);
@@ -223,8 +269,15 @@ impl Writer {
                 }
             }
         }
-        let paint = Paint { over: 0..=route.len, leaf: route.leaf() };
-        self.paint(fib, table.range(route), table.end(), &paint);
+        let at = table.index(route.bits);
+        let is_own = !is_new && route.len == table.end();
+        if is_own && matches!(Entry::of(load(fib, at)), Entry::Leaf(_)) {
+            // Its only entry has it already: the owner stays.
+            fib.view().entries[at].store(route.entry, Ordering::Release);
+        } else {
+            let paint = Paint { over: 0..=route.len, leaf: route.leaf() };
+            self.paint(fib, table.range(route), table.end(), &paint);
+        }
         Ok(())
     }
 

@@ -3,8 +3,6 @@
 
 use std::sync::atomic::Ordering;
 
-use ipnet::Ipv6Net;
-
 use super::{CHILD, Leaf, Route, Table, Taken, Writer, load, narrow, set_ways};
 use crate::table::TableFull;
 use crate::table::fib6::units::Piece;
@@ -122,14 +120,10 @@ impl Writer {
 
     /// All routes that agree with the first `len` bits and are longer, each before those in it.
     fn routes_behind(&self, bits: u128, len: u8) -> Vec<Route> {
-        let Ok(place) = Ipv6Net::new(bits.into(), len) else { return Vec::new() };
-        let behind = self.routes.children(&place.trunc());
-        let mut routes: Vec<_> = behind
-            .filter(|(to, _)| to.prefix_len() > len)
-            .map(|(to, &hop)| Route::new(to, hop))
-            .collect();
-        routes.sort_unstable_by_key(|route| (route.bits, route.len));
-        routes
+        let rest = u128::MAX >> len;
+        let behind = self.long.range((bits & !rest, 0)..=(bits | rest, u8::MAX));
+        let longer = behind.filter(|((_, long), _)| *long > len);
+        longer.map(|(&(bits, len), hop)| Route { bits, len, entry: u32::from(hop.get()) }).collect()
     }
 
     /// The entry for `routes`, which are all longer than `bit`, agree before it, and are sorted.
