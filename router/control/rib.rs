@@ -200,8 +200,9 @@ impl Rib {
         }
     }
 
-    /// Each of the tables has the prefix in a cache line of its own: wait for them together.
-    fn prefetch(&self, to: IpNet, fib: &FibWriter) {
+    /// The route to this prefix will change, after the one at hand: RIB and FIB have it in cache
+    /// lines of their own, which come meanwhile.
+    pub fn prefetch(&self, to: IpNet, fib: &FibWriter) {
         match to {
             IpNet::V4(to) => self.v4.prefetch(to.network().into(), to.prefix_len()),
             IpNet::V6(to) => self.v6.prefetch(wide(to), to.prefix_len()),

@@ -219,8 +219,12 @@ impl Router {
     /// The configured routes. Nobody reads the tables yet: so what a route takes the place of (a
     /// long prefix's way, when a shorter one comes later) is room for the next one at once.
     fn load_static(&mut self) -> Result<(), StartError> {
-        for route in self.config.routes.clone() {
-            self.add_route(route.to, Origin::Static, Action::Configured(route.action))?;
+        let routes = self.config.routes.clone();
+        let mut ahead = routes.iter().map(|route| route.to).skip(1);
+        for route in &routes {
+            ahead.next().inspect(|&next| self.rib.prefetch(next, &self.fib));
+            let action = Action::Configured(route.action.clone());
+            self.add_route(route.to, Origin::Static, action)?;
             self.fib.reclaim(&self.epochs);
         }
         Ok(())

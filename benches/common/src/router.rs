@@ -141,6 +141,11 @@ impl Router {
         Ok(self.rib.insert(to, Origin::Static.into(), action, &mut self.hops, &mut self.writer)?)
     }
 
+    /// This prefix is in the next update, as a message with many routes shows.
+    pub fn prefetch(&self, family: Family, to: tables::Prefix) {
+        self.rib.prefetch(to.net(family), &self.writer);
+    }
+
     /// Take a route away, by way of control's RIB.
     pub fn withdraw(&mut self, family: Family, to: tables::Prefix) {
         self.rib.remove(to.net(family), Origin::Static.into(), &mut self.hops, &mut self.writer);

@@ -37,18 +37,24 @@ fn rate_asked(family: Family) -> f64 {
 /// Somebody who takes updates.
 struct Taker<'a> {
     name: &'static str,
-    take: Box<dyn FnMut(Update) -> Result<()> + 'a>,
+    /// Takes an update, and sees the one that comes after it.
+    take: Box<dyn FnMut(Update, Option<&Update>) -> Result<()> + 'a>,
     /// Nanoseconds for an update, round by round.
     rounds: Vec<f64>,
 }
 
 impl<'a> Taker<'a> {
-    fn new(name: &'static str, take: impl FnMut(Update) -> Result<()> + 'a) -> Self {
+    fn new(
+        name: &'static str,
+        take: impl FnMut(Update, Option<&Update>) -> Result<()> + 'a,
+    ) -> Self {
         Self { name, take: Box::new(take), rounds: Vec::new() }
     }
 
     fn round(&mut self, stream: &[Update]) -> Result<()> {
-        let (time, done) = timed(|| stream.iter().try_for_each(|&update| (self.take)(update)));
+        let mut ahead = stream.iter().skip(1);
+        let (time, done) =
+            timed(|| stream.iter().try_for_each(|&update| (self.take)(update, ahead.next())));
         self.rounds.push(time.as_nanos() as f64 / stream.len() as f64);
         done
     }
@@ -105,20 +111,20 @@ fn rates(options: &Options, table: &Table) -> Result<()> {
     let family = table.family;
     let stream = updates(table, ROUND * (options.rounds + 1), options.source.seed);
     let (_fib, mut writer) = crate::peers::xrouter(table)?;
-    let mut router = Router::with(table)?;
+    let (mut router, mut reader) = (Router::with(table)?, Router::with(table)?);
     let (kind, name) = anchor(family);
     let mut dpdk = dpdk_table(kind, table)?;
     let mut reclaimed = Reclaimed::default();
     let mut takers = [
-        Taker::new("xrouter, FIB", |update| reclaimed.apply(&mut writer, family, update)),
-        Taker::new("xrouter, RIB and FIB", |update| match update {
-            Update::Announce(to, hop) => router.announce(family, Route { to, hop }),
-            Update::Withdraw(to) => {
-                router.withdraw(family, to);
-                Ok(())
+        Taker::new("xrouter, FIB", |update, _| reclaimed.apply(&mut writer, family, update)),
+        Taker::new("xrouter, RIB and FIB", |update, _| route(&mut router, family, update)),
+        Taker::new("xrouter, RIB and FIB, reading ahead", |update, next| {
+            if let Some(next) = next {
+                reader.prefetch(family, next.to());
             }
+            route(&mut reader, family, update)
         }),
-        Taker::new(name, |update| dpdk.update(update)),
+        Taker::new(name, |update, _| dpdk.update(update)),
     ];
     for round in stream.chunks(ROUND) {
         takers.iter_mut().try_for_each(|taker| taker.round(round))?;
@@ -171,6 +177,17 @@ fn apply(writer: &mut FibWriter, family: Family, update: Update) -> Result<()> {
         },
     }
     Ok(())
+}
+
+/// One update, by way of control's RIB.
+fn route(router: &mut Router, family: Family, update: Update) -> Result<()> {
+    match update {
+        Update::Announce(to, hop) => router.announce(family, Route { to, hop }),
+        Update::Withdraw(to) => {
+            router.withdraw(family, to);
+            Ok(())
+        }
+    }
 }
 
 /// How long one update takes at worst.

@@ -12,6 +12,15 @@ pub enum Update {
     Withdraw(Prefix),
 }
 
+impl Update {
+    /// The prefix that changes.
+    pub fn to(self) -> Prefix {
+        match self {
+            Self::Announce(to, _) | Self::Withdraw(to) => to,
+        }
+    }
+}
+
 /// How many of the updates withdraw: what a collector of RIPE's saw in a day.
 const WITHDRAWN: f64 = 0.027;
 /// A prefix is the more restless the closer to the front of a shuffled table it is: one per cent
