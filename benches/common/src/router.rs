@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -11,10 +12,10 @@ use xrouter::config::{NextHop, RouteAction};
 use xrouter::control::hops::{Egress, Hops};
 use xrouter::control::rib::{Action, Origin, Rib};
 use xrouter::id::{NextHopId, PortId};
-use xrouter::io::xdp::{SharedMaps, SharedOctets};
+use xrouter::io::xdp::{Constants, Shared};
 use xrouter::packet::ethernet::MacAddress;
 use xrouter::table::fib4::GROUPS_MAX;
-use xrouter::table::{Budget, Fib, FibWriter, Layout, Maps, Memory};
+use xrouter::table::{ARRAYS, Budget, Fib, FibWriter, Memory};
 
 /// MACs of the two ports.
 pub const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
@@ -28,15 +29,22 @@ pub fn budget() -> Budget {
 
 /// An empty FIB, in BPF maps as the router has it. Needs CAP_BPF.
 pub fn fib(budget: Budget) -> Result<(Arc<Fib>, FibWriter)> {
-    let maps = maps(&budget.layout()).context("BPF maps for the FIB; run as root")?;
+    let maps = maps(&budget).context("BPF maps for the FIB; run as root")?;
     Ok(FibWriter::new(budget, Memory::Maps(maps))?)
 }
 
-fn maps(layout: &Layout) -> io::Result<Maps> {
-    let &Layout { fib4, fib6, next_hops, adjacencies, ecmp } = layout;
-    let maps = SharedMaps::create(&SharedOctets { fib4, fib6, next_hops, adjacencies, ecmp })?;
-    let SharedMaps { fib4, fib6, next_hops, adjacencies, ecmp } = maps;
-    Ok(Maps { fib4, fib6, next_hops, adjacencies, ecmp })
+fn maps(budget: &Budget) -> io::Result<[OwnedFd; ARRAYS]> {
+    let bounds = budget.bounds();
+    let constants = Constants {
+        fib4_entries: bounds.fib4_entries,
+        fib6_entries: bounds.fib6_entries,
+        fib6_skips: bounds.fib6_skips,
+        adjacencies: bounds.adjacencies,
+        ecmp_groups: bounds.ecmp_groups,
+        hash_seed: 0,
+    };
+    let maps = Shared::create(&budget.layout(), constants)?.tables()?;
+    maps.try_into().map_err(|_| io::Error::other("not all tables"))
 }
 
 /// Write a route into the FIB alone.
@@ -89,7 +97,8 @@ impl Router {
     /// No memory, or no right to it.
     pub fn new(budget: Budget) -> Result<Self> {
         let (fib, mut writer) = fib(budget)?;
-        let egress = (1..).zip(MACS).map(|(ifindex, mac)| Egress { ifindex, mac, mtu: MTU });
+        let egress = |(ifindex, mac)| Egress { ifindex, mac, mtu: MTU, engines: 0 };
+        let egress = (1..).zip(MACS).map(egress);
         let hops = Hops::new(egress.collect(), &mut writer)?;
         let mut router = Self { fib, writer, rib: Rib::default(), hops };
         let [_, out] = ports();
@@ -129,11 +138,11 @@ impl Router {
         let via = vec![NextHop { via: gateway(family, route.hop), port, weight: 1 }];
         let action = Action::Configured(RouteAction::Via(via));
         let to = route.to.net(family);
-        Ok(self.rib.insert(to, Origin::Static, action, &mut self.hops, &mut self.writer)?)
+        Ok(self.rib.insert(to, Origin::Static.into(), action, &mut self.hops, &mut self.writer)?)
     }
 
     /// Take a route away, by way of control's RIB.
     pub fn withdraw(&mut self, family: Family, to: tables::Prefix) {
-        self.rib.remove(to.net(family), Origin::Static, &mut self.hops, &mut self.writer);
+        self.rib.remove(to.net(family), Origin::Static.into(), &mut self.hops, &mut self.writer);
     }
 }
