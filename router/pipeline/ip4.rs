@@ -25,7 +25,7 @@ struct Asked {
 }
 
 /// Check an IPv4 packet as far as that needs no route; what is for a group or for all ends here.
-#[inline]
+#[inline(always)]
 pub(super) fn accept(
     frame: &mut Frame,
     interface: &Interface,

@@ -25,7 +25,7 @@ struct Asked {
 
 /// Check an IPv6 packet as far as that needs no route; what is for a group or for this link's own
 /// address ends here, neighbour discovery included.
-#[inline]
+#[inline(always)]
 pub(super) fn accept(
     frame: &mut Frame,
     interface: &Interface,

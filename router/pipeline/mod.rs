@@ -131,7 +131,7 @@ pub fn journey(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<In
 }
 
 /// Everything that can be said of a packet before its route is known.
-#[inline]
+#[inline(always)]
 fn ingress(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<Packet> {
     let (interface, arrival) = link::accept(frame, tables)?;
     match arrival.ether_type {
@@ -161,7 +161,9 @@ pub fn process<'umem>(
     count_arrivals(batch, local);
     // The frames stay where they are meanwhile: what was just changed is slow to move.
     let mut steps = ArrayVec::<Step<Packet>, BATCH>::new();
-    steps.extend(batch.iter_mut().map(|frame| ingress(frame, tables, local)));
+    for frame in &mut *batch {
+        steps.push(ingress(frame, tables, local));
+    }
     let next_hops = route_all(&steps, tables);
     for ((mut frame, step), next_hop) in batch.drain(..).zip(&steps).zip(next_hops) {
         let verdict = match step {
