@@ -77,7 +77,9 @@ impl<'a> View<'a> {
         }
         // (2) The IP checksum must be correct. One's complement arithmetic has two zeros, and
         // either will do.
-        if !checksum::is_valid(checksum::sum(header)) {
+        // A header without options, as almost all are, is five words: no loop is needed.
+        let sum = if header_len == HEADER { checksum::sum(fixed) } else { checksum::sum(header) };
+        if !checksum::is_valid(sum) {
             return Err(Malformed::Checksum);
         }
         // (5) The IP total length field must be large enough to hold the IP datagram header, whose
@@ -215,13 +217,14 @@ fn header_len(fixed: &[u8; HEADER]) -> usize {
 #[inline]
 pub fn decrement_ttl(header: &mut [u8]) -> Option<u8> {
     let header = header.first_chunk_mut::<HEADER>()?;
-    let left = header[field::TTL].checked_sub(1)?;
+    // The word whose upper octet is the time to live, as a whole: a store of one octet and a load of
+    // two would wait for each other.
     let old_word = u16_at(header, field::TTL);
-    header[field::TTL] = left;
-    let new_word = u16_at(header, field::TTL);
+    let new_word = old_word.checked_sub(0x0100)?;
+    put(header, field::TTL, &new_word.to_be_bytes());
     let checksum = checksum::update16(u16_at(header, field::CHECKSUM), old_word, new_word);
     put(header, field::CHECKSUM, &checksum.to_be_bytes());
-    Some(left)
+    Some(header[field::TTL])
 }
 
 /// A header without options, as values.

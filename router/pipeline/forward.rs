@@ -17,20 +17,36 @@ use super::verdict::{Awaited, DropReason, Refusal, Step, Verdict};
 use super::{Packet, Tables, options4, route};
 
 /// Forward a packet whose route has been looked up.
+// Inlined at any price, and so is what nearly all packets need: see `NextHops::adjacency`.
+#[inline(always)]
 pub(super) fn egress(
     frame: &mut Frame,
-    packet: Packet,
+    packet: &Packet,
     next_hop: Option<NextHopId>,
     tables: &Tables,
 ) -> Verdict {
     let Some(next_hop) = next_hop else { return Verdict::Refuse(Refusal::NoRoute) };
     let (leaf, adjacency) = resolve(frame, next_hop, tables);
+    if adjacency.kind() != AdjacencyKind::Forward {
+        return stay(frame, packet, leaf, adjacency, tables);
+    }
+    match may_leave(frame, packet, adjacency.port, adjacency.mtu) {
+        Continue(leaving) => send(frame, packet, leaf, adjacency, leaving, tables),
+        Break(verdict) => verdict,
+    }
+}
+
+/// Nobody is known to send the packet to: what is done instead.
+#[inline(never)]
+fn stay(
+    frame: &mut Frame,
+    packet: &Packet,
+    leaf: NextHopId,
+    adjacency: Adjacency,
+    tables: &Tables,
+) -> Verdict {
     match adjacency.kind() {
-        AdjacencyKind::Forward => match may_leave(frame, packet, adjacency.port, adjacency.mtu) {
-            Continue(leaving) => send(frame, packet, leaf, &adjacency, leaving, tables),
-            Break(verdict) => verdict,
-        },
-        AdjacencyKind::Glean | AdjacencyKind::Incomplete => {
+        AdjacencyKind::Forward | AdjacencyKind::Glean | AdjacencyKind::Incomplete => {
             match may_leave(frame, packet, adjacency.port, adjacency.mtu) {
                 Continue(_) => hold(packet.destination, leaf, &adjacency),
                 Break(verdict) => verdict,
@@ -55,7 +71,7 @@ pub(super) fn own(frame: &mut Frame, tables: &Tables) -> Verdict {
     };
     let (leaf, adjacency) = resolve(frame, next_hop, tables);
     match adjacency.kind() {
-        AdjacencyKind::Forward => address_to(frame, leaf, &adjacency, tables),
+        AdjacencyKind::Forward => address_to(frame, leaf, adjacency, tables),
         AdjacencyKind::Glean | AdjacencyKind::Incomplete => hold(destination, leaf, &adjacency),
         _ => Verdict::Drop(DropReason::OwnEcho),
     }
@@ -76,7 +92,8 @@ enum Leaving {
 }
 
 /// Hop limit, then length: a packet gets one error, and time exceeded comes first.
-fn may_leave(frame: &Frame, packet: Packet, port: u8, mtu: u16) -> Step<Leaving> {
+#[inline]
+fn may_leave(frame: &Frame, packet: &Packet, port: u8, mtu: u16) -> Step<Leaving> {
     if packet.hops_left <= 1 {
         return Break(Verdict::Refuse(Refusal::TimeExceeded));
     }
@@ -93,12 +110,12 @@ fn may_leave(frame: &Frame, packet: Packet, port: u8, mtu: u16) -> Step<Leaving>
     Break(Verdict::Refuse(Refusal::TooBig { mtu }))
 }
 
-#[inline]
+#[inline(always)]
 fn send(
     frame: &mut Frame,
-    packet: Packet,
+    packet: &Packet,
     leaf: NextHopId,
-    adjacency: &Adjacency,
+    adjacency: Adjacency,
     leaving: Leaving,
     tables: &Tables,
 ) -> Verdict {
@@ -127,11 +144,11 @@ fn send(
 }
 
 /// Write the neighbour's MAC and ours, and note that this neighbour is in use.
-#[inline]
+#[inline(always)]
 fn address_to(
     frame: &mut Frame,
     leaf: NextHopId,
-    adjacency: &Adjacency,
+    adjacency: Adjacency,
     tables: &Tables,
 ) -> Verdict {
     let Some(port) = PortId::new(usize::from(adjacency.port)) else {
@@ -162,7 +179,7 @@ fn hold(destination: IpAddr, leaf: NextHopId, adjacency: &Adjacency) -> Verdict 
     Verdict::Hold(Awaited { next_hop: leaf, neighbour })
 }
 
-fn black_hole(frame: &mut Frame, packet: Packet, tables: &Tables) -> Verdict {
+fn black_hole(frame: &mut Frame, packet: &Packet, tables: &Tables) -> Verdict {
     match packet.destination {
         IpAddr::V4(address) if tables.snapshot.is_broadcast(address) => {
             directed_broadcast(frame, packet, address, tables)
@@ -175,7 +192,7 @@ fn black_hole(frame: &mut Frame, packet: Packet, tables: &Tables) -> Verdict {
 /// one that is not sent: `icmp.rs` says nothing about a packet to all (RFC 1812 4.3.2.7).
 fn directed_broadcast(
     frame: &mut Frame,
-    packet: Packet,
+    packet: &Packet,
     address: Ipv4Addr,
     tables: &Tables,
 ) -> Verdict {

@@ -9,12 +9,23 @@ use crate::packet::ipv4::{self, Malformed};
 use crate::packet::transport;
 use crate::packet::{ethernet, protocol};
 use crate::table::interface::Interface;
+use crate::table::policy::SourceValidation;
 
 use super::link::{Arrival, Audience};
 use super::verdict::{DropReason, Step, Verdict};
 use super::{Local, Packet, Tables, options4, source};
 
+/// What the checks ask of a header.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    has_options: bool,
+    tiny: bool,
+}
+
 /// Check an IPv4 packet as far as that needs no route; what is for a group or for all ends here.
+#[inline(always)]
 pub(super) fn accept(
     frame: &mut Frame,
     interface: &Interface,
@@ -26,14 +37,64 @@ pub(super) fn accept(
         Ok(view) => view,
         Err(fault) => return Break(Verdict::Drop(reason(fault))),
     };
-    let (source, destination, total) = (view.source(), view.destination(), view.total_len());
-    let has_options = view.header_len() > ipv4::HEADER;
-    let (packet, tiny) = (packet(&view), is_tiny_fragment(&view));
+    let (asked, packet, total) = (Asked::of(&view), packet(&view), view.total_len());
     if total > usize::from(interface.mtu) {
         return Break(Verdict::Drop(DropReason::FrameTooLong));
     }
     // Padding goes no further: what a sender left there is nobody's business (CVE-2003-0001).
     frame.truncate(ethernet::HEADER + total);
+    note_unfinished(frame, interface);
+    if is_plain(asked, interface, arrival, tables) {
+        return Continue(packet);
+    }
+    let stamp = judge(frame, asked, interface, arrival, tables, local)?;
+    Continue(Packet { stamp, ..packet })
+}
+
+impl Asked {
+    #[inline]
+    fn of(view: &ipv4::View) -> Self {
+        Self {
+            source: view.source(),
+            destination: view.destination(),
+            has_options: view.header_len() > ipv4::HEADER,
+            tiny: is_tiny_fragment(view),
+        }
+    }
+}
+
+/// Whether every check of [`judge`] is sure to pass: true for nearly all packets, in a few
+/// comparisons. Where it is in doubt it says no, and the checks are made one by one.
+#[inline]
+fn is_plain(asked: Asked, interface: &Interface, arrival: Arrival, tables: &Tables) -> bool {
+    let is_special = |address| tables.snapshot.may_be_special(IpAddr::V4(address));
+    arrival.audience == Audience::Us
+        && is_ordinary(asked.source)
+        && is_ordinary(asked.destination)
+        && !asked.has_options
+        && !asked.tiny
+        && interface.policy.source_validation == SourceValidation::Off
+        && !is_special(asked.source)
+        && !is_special(asked.destination)
+}
+
+/// Far from this network, loopback, link-local, groups and class E: 0, 127, 169.254, 224 and up.
+#[inline]
+fn is_ordinary(address: Ipv4Addr) -> bool {
+    matches!(address.octets()[0], 1..=126 | 128..=168 | 170..=223)
+}
+
+/// All checks, in their order; when to stamp the options, if there are any to be filled in.
+#[inline(never)]
+fn judge(
+    frame: &Frame,
+    asked: Asked,
+    interface: &Interface,
+    arrival: Arrival,
+    tables: &Tables,
+    local: &Local,
+) -> Step<Option<u32>> {
+    let Asked { source, destination, has_options, tiny } = asked;
     check_source(source, tables)?;
     // 0.0.0.0/8 has no route: whoever speaks from it is judged below.
     if !destination.is_multicast() && source.octets()[0] != 0 {
@@ -53,11 +114,7 @@ pub(super) fn accept(
     if source.octets()[0] == 0 {
         return Break(Verdict::Drop(DropReason::SourceMartian));
     }
-    note_unfinished(frame, interface);
-    if has_options {
-        return Continue(Packet { stamp: options4::accept(frame, tables, local)?, ..packet });
-    }
-    Continue(packet)
+    if has_options { options4::accept(frame, tables, local) } else { Continue(None) }
 }
 
 /// A host behind a veth leaves its transport checksums to its "card".
@@ -91,6 +148,7 @@ fn reason(fault: Malformed) -> DropReason {
 }
 
 /// RFC 3128 2: a fragment that begins in the middle of the TCP header.
+#[inline]
 fn is_tiny_fragment(packet: &ipv4::View) -> bool {
     packet.fragment_offset() == 8 && packet.protocol() == protocol::TCP
 }
@@ -117,7 +175,7 @@ pub(super) fn is_martian(source: Ipv4Addr, tables: &Tables) -> bool {
 
 /// Groups and broadcasts: to the kernel if it listens, else nowhere; never forwarded.
 fn local_groups(
-    frame: &mut Frame,
+    frame: &Frame,
     destination: Ipv4Addr,
     interface: &Interface,
     arrival: Arrival,
@@ -127,17 +185,12 @@ fn local_groups(
         return Continue(());
     }
     Break(match arrival.audience {
-        Audience::Group if destination.is_multicast() => punt(frame, interface),
-        Audience::Broadcast if for_all => punt(frame, interface),
+        Audience::Group if destination.is_multicast() => Verdict::Punt(frame.ingress()),
+        Audience::Broadcast if for_all => Verdict::Punt(frame.ingress()),
         // Our own subnet's broadcast in a frame to us alone: RFC 1812 5.3.5.2 leaves it to us.
         _ if for_all => Verdict::Drop(DropReason::DirectedBroadcast),
         _ => Verdict::Drop(DropReason::Multicast),
     })
-}
-
-fn punt(frame: &mut Frame, interface: &Interface) -> Verdict {
-    note_unfinished(frame, interface);
-    Verdict::Punt(frame.ingress())
 }
 
 /// RFC 3927 7: nobody speaks for his link alone through a router.

@@ -29,6 +29,7 @@ pub(super) struct Arrival {
 }
 
 /// The interface that a frame came in by, if the frame is for it.
+#[inline(always)]
 pub(super) fn accept<'t>(frame: &Frame, tables: &Tables<'t>) -> Step<(&'t Interface, Arrival)> {
     let Some(interface) = tables.snapshot.interface(frame.ingress()) else {
         return Break(Verdict::Drop(DropReason::PortDown));

@@ -127,10 +127,11 @@ struct Packet {
 pub fn journey(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<Infallible> {
     let packet = ingress(frame, tables, local)?; //           our MAC, a whole header, no martian
     let next_hop = route(packet.destination, tables); //      longest match
-    Break(forward::egress(frame, packet, next_hop, tables)) // adjacency: send, hold, punt, refuse
+    Break(forward::egress(frame, &packet, next_hop, tables)) // adjacency: send, hold, punt, refuse
 }
 
 /// Everything that can be said of a packet before its route is known.
+#[inline(always)]
 fn ingress(frame: &mut Frame, tables: &Tables, local: &mut Local) -> Step<Packet> {
     let (interface, arrival) = link::accept(frame, tables)?;
     match arrival.ether_type {
@@ -157,37 +158,45 @@ pub fn process<'umem>(
     pool: &mut Pool<'umem>,
     out: &mut Outbox<'umem>,
 ) {
-    let mut frames = Batch::new();
-    let mut packets = ArrayVec::<Packet, BATCH>::new();
-    for mut frame in batch.drain(..) {
-        count_arrival(&frame, local);
-        match ingress(&mut frame, tables, local) {
-            Continue(packet) => {
-                frames.push(frame);
-                packets.push(packet);
-            }
-            Break(verdict) => settle(frame, verdict, tables, local, pool, out),
-        }
+    count_arrivals(batch, local);
+    // The frames stay where they are meanwhile: what was just changed is slow to move.
+    let mut steps = ArrayVec::<Step<Packet>, BATCH>::new();
+    for frame in &mut *batch {
+        steps.push(ingress(frame, tables, local));
     }
-    let next_hops = route_all(&packets, tables);
-    for ((mut frame, packet), next_hop) in frames.drain(..).zip(packets).zip(next_hops) {
-        let verdict = forward::egress(&mut frame, packet, next_hop, tables);
-        settle(frame, verdict, tables, local, pool, out);
+    let next_hops = route_all(&steps, tables);
+    for ((mut frame, step), next_hop) in batch.drain(..).zip(&steps).zip(next_hops) {
+        let verdict = match step {
+            Continue(packet) => forward::egress(&mut frame, packet, next_hop, tables),
+            Break(verdict) => *verdict,
+        };
+        match verdict {
+            // Nearly all: no call for these.
+            Verdict::Transmit(port) => {
+                let counters = local.counters.port(frame.ingress());
+                out.transmit(port, frame, counters, pool);
+            }
+            _ => settle(frame, verdict, tables, local, pool, out),
+        }
     }
 }
 
-fn count_arrival(frame: &Frame, local: &Local) {
-    let counters = local.counters.port(frame.ingress());
-    counters.received.add(1);
-    counters.received_octets.add(frame.len() as u64);
+/// A batch comes in by one port, as a rule: one addition for all of it.
+fn count_arrivals(batch: &Batch, local: &Local) {
+    for frames in batch.chunk_by(|one, next| one.ingress() == next.ingress()) {
+        let counters = local.counters.port(frames[0].ingress());
+        counters.received.add(frames.len() as u64);
+        counters.received_octets.add(frames.iter().map(|frame| frame.len() as u64).sum());
+    }
 }
 
 /// The routes of a batch, looked up together: a miss in the cache is waited for in parallel.
-fn route_all(packets: &ArrayVec<Packet, BATCH>, tables: &Tables) -> [Option<NextHopId>; BATCH] {
+fn route_all(steps: &ArrayVec<Step<Packet>, BATCH>, tables: &Tables) -> [Option<NextHopId>; BATCH] {
     let mut next_hops = [None; BATCH];
     let (mut v4, mut place4) = (ArrayVec::<u32, BATCH>::new(), ArrayVec::<usize, BATCH>::new());
     let (mut v6, mut place6) = (ArrayVec::<u128, BATCH>::new(), ArrayVec::<usize, BATCH>::new());
-    for (place, packet) in packets.iter().enumerate() {
+    for (place, step) in steps.iter().enumerate() {
+        let Continue(packet) = step else { continue };
         match packet.destination {
             IpAddr::V4(destination) => {
                 v4.push(u32::from(destination));

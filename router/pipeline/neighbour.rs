@@ -97,7 +97,7 @@ pub(super) fn discovery(
     interface: &Interface,
     tables: &Tables,
     local: &mut Local,
-) -> Step<Packet> {
+) -> Step {
     let message = ipv6::View::new(&frame.bytes()[ethernet::HEADER..])
         .ok()
         .and_then(|packet| Some((packet.source(), Message::parse(&packet).ok()?)));

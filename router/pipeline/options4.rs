@@ -53,7 +53,7 @@ fn judge(options: &[u8]) -> Step {
 }
 
 /// Write into the options of a packet that leaves by `port` what they ask for.
-pub(super) fn fill(frame: &mut Frame, packet: Packet, port: PortId, tables: &Tables) {
+pub(super) fn fill(frame: &mut Frame, packet: &Packet, port: PortId, tables: &Tables) {
     let (Some(time), IpAddr::V4(destination)) = (packet.stamp, packet.destination) else { return };
     let address = tables.snapshot.source4(port, destination).unwrap_or(Ipv4Addr::UNSPECIFIED);
     let datagram = &mut frame.bytes_mut()[ethernet::HEADER..];

@@ -64,6 +64,7 @@ impl<'umem> Outbox<'umem> {
     }
 
     /// Let `frame` leave by `port`.
+    #[inline]
     pub fn transmit(
         &mut self,
         port: PortId,
@@ -99,6 +100,7 @@ impl<'umem> Outbox<'umem> {
     }
 }
 
+#[inline]
 fn put<'umem>(
     place: Option<&mut Place<'umem>>,
     frame: Frame<'umem>,

@@ -5,6 +5,8 @@ use crate::id::PortId;
 
 /// 64-bit words of an adjacency in shared memory.
 pub const ADJACENCY_WORDS: usize = 4;
+/// Octets of an adjacency in shared memory.
+pub const ADJACENCY_OCTETS: usize = ADJACENCY_WORDS * size_of::<u64>();
 
 /// What an adjacency is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,7 +49,8 @@ pub const BY_DRIVER: u8 = 1;
 /// In `Adjacency::engines`: XDP programs in generic mode may send by it.
 pub const BY_STACK: u8 = 2;
 
-/// One adjacency. In shared memory it has this very form (`struct xr_adjacency`).
+/// One adjacency. In shared memory it has this very form, and then a word that is reserved (`struct
+/// xr_adjacency`). Nothing here stands for that word: copying it cost each packet two stalls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Adjacency {
@@ -63,16 +66,14 @@ pub struct Adjacency {
     /// Which XDP programs may send by it themselves: [`BY_DRIVER`], [`BY_STACK`]. Workers always
     /// may.
     engines: u8,
-    reserved: [u8; 11],
 }
 
-const _: () = assert!(size_of::<Adjacency>() == ADJACENCY_WORDS * size_of::<u64>());
+const _: () = assert!(size_of::<Adjacency>() == ADJACENCY_OCTETS - size_of::<u64>());
 
 impl Adjacency {
     /// One that needs no port: receive, blackhole, unreachable, prohibit.
     pub fn plain(kind: AdjacencyKind) -> Self {
-        let (rewrite, reserved) = ([0; 12], [0; 11]);
-        Self { kind: kind as u8, port: 0, mtu: 0, ifindex: 0, rewrite, engines: 0, reserved }
+        Self { kind: kind as u8, port: 0, mtu: 0, ifindex: 0, rewrite: [0; 12], engines: 0 }
     }
 
     /// A way out whose neighbour is not known: glean or incomplete. `mtu` in octets of IP.
@@ -138,7 +139,6 @@ impl Adjacency {
             ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
             rewrite,
             engines,
-            reserved: [0; 11],
         }
     }
 }

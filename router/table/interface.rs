@@ -8,6 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
+use crate::table::own::SmallFilter;
 use crate::table::policy::{Policy, PortPolicy};
 
 /// Something with addresses: today a port itself, later a VLAN on it, a tunnel, a bridge.
@@ -105,6 +106,8 @@ pub struct Snapshot {
     own6: Vec<Ipv6Addr>,
     /// Every subnet's broadcast address, sorted.
     broadcasts: Vec<Ipv4Addr>,
+    /// All of these, for most packets to be done with in one look.
+    special: SmallFilter,
     /// Seed of the flow hash: two routers in a row do not choose alike (RFC 2992).
     pub hash_seed: u32,
     /// What is done where there is a choice.
@@ -125,6 +128,7 @@ impl Snapshot {
         snapshot.own4.sort_unstable();
         snapshot.own6.sort_unstable();
         snapshot.broadcasts.sort_unstable();
+        snapshot.special = SmallFilter::of(snapshot.never_sources());
         snapshot
     }
 
@@ -151,6 +155,12 @@ impl Snapshot {
     pub fn never_sources(&self) -> impl Iterator<Item = IpAddr> {
         let v4 = self.own4.iter().chain(&self.broadcasts).copied().map(IpAddr::V4);
         v4.chain(self.own6.iter().copied().map(IpAddr::V6))
+    }
+
+    /// Whether `address` may be one of those. Sometimes true for another, never false for one.
+    #[inline]
+    pub fn may_be_special(&self, address: IpAddr) -> bool {
+        self.special.may_hold(address)
     }
 
     /// Whether `address` is one of this router's.

@@ -120,7 +120,7 @@ impl Budget {
             fib4_entries: count(fib4::octets(budget.groups4) / size_of::<u16>()),
             fib6_entries: count(fib6::skips_offset(budget.nodes6) / size_of::<u32>()),
             fib6_skips: budget.skips6,
-            adjacencies: count(next_hop::adjacencies_octets(&budget) / size_of::<Adjacency>()),
+            adjacencies: count(next_hop::adjacencies_octets(&budget) / adjacency::ADJACENCY_OCTETS),
             ecmp_groups: count(next_hop::ecmp_octets(&budget) / next_hop::GROUP_OCTETS),
         }
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::adjacency::{ADJACENCY_WORDS, Adjacency, AdjacencyKind};
+use super::adjacency::{ADJACENCY_OCTETS, ADJACENCY_WORDS, Adjacency, AdjacencyKind};
 use super::group::{BUCKETS, buckets};
 use super::publish::{Grace, Limbo, Slots};
 use super::shared::Region;
@@ -39,7 +39,7 @@ fn group_slots(budget: &Budget) -> u32 {
 
 /// Octets of the array of adjacencies.
 pub(super) fn adjacencies_octets(budget: &Budget) -> usize {
-    size_of::<Adjacency>() * adjacency_slots(budget) as usize
+    ADJACENCY_OCTETS * adjacency_slots(budget) as usize
 }
 
 /// Octets of a group.

@@ -43,7 +43,35 @@ impl OwnFilter {
     }
 }
 
+/// Words of the workers' filter: it stays in the first-level cache.
+const SMALL_WORDS: usize = 32;
+
+/// The workers' own filter, one version for each batch. What it does not hold is none of the
+/// addresses; what it holds is to be searched for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SmallFilter([u64; SMALL_WORDS]);
+
+impl SmallFilter {
+    /// One that holds these addresses.
+    pub fn of(addresses: impl Iterator<Item = IpAddr>) -> Self {
+        let mut filter = Self::default();
+        for address in addresses {
+            let bit = bit(address);
+            filter.0[bit / 64 % SMALL_WORDS] |= 1 << (bit % 64);
+        }
+        filter
+    }
+
+    /// Whether `address` may be one of them.
+    #[inline]
+    pub fn may_hold(&self, address: IpAddr) -> bool {
+        let bit = bit(address);
+        self.0[bit / 64 % SMALL_WORDS] >> (bit % 64) & 1 != 0
+    }
+}
+
 /// The address's bit, below 64 * [`WORDS`].
+#[inline]
 fn bit(address: IpAddr) -> usize {
     let (high, low) = match address {
         IpAddr::V4(address) => (0, address.to_bits().into()),
@@ -52,6 +80,7 @@ fn bit(address: IpAddr) -> usize {
     ((high.wrapping_mul(FOLD) ^ low).wrapping_mul(SPREAD) >> 48) as usize
 }
 
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "one half after the other")]
 fn halves(address: u128) -> (u64, u64) {
     ((address >> 64) as u64, address as u64)
@@ -74,6 +103,18 @@ mod tests {
         assert!(mine.iter().all(|address| holds(&filter, address)) && !holds(&filter, yours));
         filter.set([yours.parse().unwrap()].into_iter());
         assert!(!mine.iter().any(|address| holds(&filter, address)) && holds(&filter, yours));
+    }
+
+    #[test]
+    fn the_small_filter_holds_its_own_and_few_others() {
+        let own = |i: u32| IpAddr::from((0xc000_0201 + (i << 8)).to_be_bytes());
+        let own6 = |i: u32| IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(i)).to_be_bytes());
+        let filter = SmallFilter::of((0..8).map(own).chain((0..8).map(own6)));
+        assert!((0..8).all(|i| filter.may_hold(own(i)) && filter.may_hold(own6(i))));
+        let strangers =
+            (8..10_000).filter(|&i| filter.may_hold(own(i)) || filter.may_hold(own6(i)));
+        let taken = strangers.count();
+        assert!(taken < 400, "{taken} of 10,000");
     }
 
     #[test]

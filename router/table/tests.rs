@@ -159,7 +159,7 @@ fn the_c_header_agrees() {
         ("XR_FIB6_STEPS_MAX", fib6::STEPS_MAX as u64),
         ("XR_NEXT_HOP_ID_MAX", NEXT_HOP_ID_MAX.into()),
         ("XR_NEXT_HOP_IS_GROUP", next_hop::IS_GROUP.into()),
-        ("XR_ADJACENCY_OCTETS", size_of::<Adjacency>() as u64),
+        ("XR_ADJACENCY_OCTETS", adjacency::ADJACENCY_OCTETS as u64),
         ("XR_ECMP_BUCKETS", group::BUCKETS as u64),
         ("XR_FORWARD", AdjacencyKind::Forward as u64),
         ("XR_GLEAN", AdjacencyKind::Glean as u64),
