@@ -118,7 +118,7 @@ impl Rib {
         let to = to.trunc();
         let Some(best) = self.get(to) else { return false };
         let old = if self.ways[best].source == source {
-            self.replace_best(to, fib);
+            self.replace_best(to, hops, fib);
             Some(best)
         } else {
             self.others.remove(&(to, source))
@@ -180,8 +180,9 @@ impl Rib {
         Ok(self.others.insert((to, holder), best))
     }
 
-    /// The best way goes: the next one takes its place, if there is any.
-    fn replace_best(&mut self, to: IpNet, fib: &mut FibWriter) {
+    /// The best way goes: the next one takes its place, or else a neighbour's own route, if there is
+    /// any.
+    fn replace_best(&mut self, to: IpNet, hops: &mut Hops, fib: &mut FibWriter) {
         let next = self.others.range((to, Source::from(Origin::Local))..).next();
         match next.map(|(&key, &way)| (key, way)).filter(|(key, _)| key.0 == to) {
             Some((key, next)) => {
@@ -191,7 +192,9 @@ impl Rib {
                 self.set(to, next);
             }
             None => {
-                erase(fib, to);
+                if !hops.restore_host_route(to, fib) {
+                    erase(fib, to);
+                }
                 match to {
                     IpNet::V4(to) => self.v4.remove(to.network().into(), to.prefix_len()),
                     IpNet::V6(to) => self.v6.remove(wide(to), to.prefix_len()),
