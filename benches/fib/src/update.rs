@@ -136,8 +136,8 @@ fn rates(options: &Options, table: &Table) -> Result<()> {
             "updates",
             json!({"family": family.to_string(), "program": taker.name, "millions": millions.json()}),
         );
-        if taker.name == "xrouter, FIB" {
-            let goal = format!("{family}, updates of the FIB, one writer");
+        if let Some(how) = taker.name.strip_prefix("xrouter, RIB and FIB") {
+            let goal = format!("{family}, updates by one writer, RIB included{how}");
             print_goal(&goal, Asked::AtLeast(rate_asked(family)), "M/s", millions.median);
         }
     }
