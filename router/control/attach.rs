@@ -314,7 +314,7 @@ impl Router {
             if link_changed {
                 self.claim(id)
             } else {
-                self.announce(id)
+                self.announce_all(id)
             }
             self.ask_missed();
         }

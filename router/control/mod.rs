@@ -8,6 +8,7 @@
 //! what stands still, `learn.rs` hears the workers, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod answer;
 mod attach;
 mod claim;

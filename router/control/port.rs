@@ -3,6 +3,7 @@
 
 use std::io::IoSlice;
 
+use super::addresses::Own;
 use super::claim::Claims;
 use super::fastpath::Engine;
 use super::lacks::Lacks;
@@ -29,6 +30,8 @@ pub struct Port {
     id: PortId,
     /// What router.toml says of it.
     pub(super) config: config::Port,
+    /// The addresses that it has now.
+    pub(super) addresses: Vec<Own>,
     pub(super) tap: Tap,
     /// The tap's number in the kernel.
     pub(super) tap_index: u32,
@@ -90,6 +93,7 @@ impl Port {
         Self {
             id,
             config,
+            addresses: Vec::new(),
             tap,
             tap_index,
             has_tap: true,
@@ -122,6 +126,11 @@ impl Port {
     /// One worker less has sockets of the card that is gone.
     pub(super) fn queues_closed(&mut self) {
         self.closing = self.closing.saturating_sub(1);
+    }
+
+    /// Whether frames can come and go.
+    pub(super) fn is_up(&self) -> bool {
+        self.card.as_ref().is_some_and(|card| card.running)
     }
 
     /// Whether this event is about the card that the port has.
@@ -162,13 +171,13 @@ impl Port {
             unfinished_checksums: card.unfinished_checksums,
             policy: self.config.policy.clone(),
         };
-        for net in &self.config.addresses {
-            match net {
-                IpNet::V4(net) => interface.addresses4.push(*net),
+        for own in &self.addresses {
+            match own.net {
+                IpNet::V4(net) => interface.addresses4.push(net),
                 IpNet::V6(net) if ipv6::is_link_local(net.addr()) => {
                     interface.link_local = net.addr();
                 }
-                IpNet::V6(net) => interface.addresses6.push(*net),
+                IpNet::V6(net) => interface.addresses6.push(net),
             }
         }
         Some(interface)
@@ -177,15 +186,14 @@ impl Port {
     /// The port's row in `show ports`.
     pub(super) fn view(&self, now: Nanos) -> view::Port {
         let card = self.card.as_ref();
-        let mut addresses: Vec<_> = self.config.addresses.iter().map(IpNet::to_string).collect();
+        let mut addresses: Vec<_> = self.addresses.iter().map(Own::to_string).collect();
         addresses.extend(self.interface().map(|interface| format!("{}/64", interface.link_local)));
-        let up = card.is_some_and(|card| card.running);
         view::Port {
             name: self.config.name.clone(),
             device: self.config.device.clone(),
             mode: card.map_or("absent", |card| card.mode).to_owned(),
             engine: card.map_or("worker", |card| card.engine.name()).to_owned(),
-            link: if up { "up" } else { "down" }.to_owned(),
+            link: if self.is_up() { "up" } else { "down" }.to_owned(),
             health: if self.reception.is_deaf() { "deaf" } else { "good" }.to_owned(),
             mac: card.map_or_else(String::new, |card| card.mac.to_string()),
             mtu: card.map_or(0, |card| card.mtu),

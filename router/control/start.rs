@@ -5,11 +5,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Router;
+use super::addresses::{Giver, NoRoom, Own};
 use super::attach::AttachError;
 use super::fib;
 use super::grace::Grace;
@@ -186,26 +187,16 @@ impl Router {
         self.install_neighbours().await
     }
 
-    /// The routes that come with the router's addresses.
+    /// The configured addresses, and the routes that come with them.
     fn install_own(&mut self) -> Result<(), StartError> {
         let ports: Vec<_> = self.config.ports().map(|(id, p)| (id, p.addresses.clone())).collect();
         for (id, addresses) in ports {
-            for net in addresses.into_iter().filter(|net| !is_link_local(net)) {
-                self.add_route(net.trunc(), Origin::Connected, Action::Connected(id))?;
-                self.add_route(IpNet::from(net.addr()), Origin::Local, Action::Receive)?;
-                match net {
-                    IpNet::V4(net) if net.prefix_len() < 31 => {
-                        let broadcast = IpNet::from(std::net::IpAddr::V4(net.broadcast()));
-                        self.add_route(broadcast, Origin::Local, Action::Broadcast)?;
-                    }
-                    // RFC 4291 2.6.1: the subnet's own address is any of its routers;
-                    // RFC 6164: but not on a link between two.
-                    IpNet::V6(net) if net.prefix_len() < 127 => {
-                        let anycast = Ipv6Net::from(net.network());
-                        self.add_route(anycast.into(), Origin::Local, Action::Receive)?;
-                    }
-                    _ => {}
-                }
+            for net in addresses {
+                let own = Own { net, giver: Giver::Config };
+                self.add_address(id, own).map_err(|NoRoom { to, full }| StartError::Full {
+                    what: format!("route {to}"),
+                    full,
+                })?;
             }
         }
         Ok(())
@@ -345,8 +336,4 @@ pub(super) fn seed() -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "half of it will do")]
     let seed = RandomState::new().build_hasher().finish() as u32;
     seed
-}
-
-fn is_link_local(net: &IpNet) -> bool {
-    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }
