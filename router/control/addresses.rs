@@ -8,8 +8,14 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv6Net};
 
 use super::Router;
+use super::netlink::NetlinkError;
+use super::netlink::address::Address;
+use super::netlink::link::Link;
+use super::port::Port;
 use super::rib::{Action, Origin};
+use super::tap::TapState;
 use crate::id::PortId;
+use crate::packet::ethernet::MacAddress;
 use crate::table::TableFull;
 
 /// An address of a port.
@@ -18,6 +24,16 @@ pub(super) struct Own {
     /// The address, with the length of its subnet.
     pub net: IpNet,
     pub giver: Giver,
+    /// The MAC that goes with it, if it is not the port's: that of a macvlan on the tap, as keepalived
+    /// makes it for a virtual router (RFC 5798 7.3).
+    pub mac: Option<MacAddress>,
+}
+
+impl Own {
+    /// One that router.toml gives.
+    pub fn configured(net: IpNet) -> Self {
+        Self { net, giver: Giver::Config, mac: None }
+    }
 }
 
 /// Who gave a port an address.
@@ -31,8 +47,11 @@ pub(super) enum Giver {
 
 impl fmt::Display for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = if self.giver == Giver::Kernel { " (kernel)" } else { "" };
-        write!(f, "{}{by}", self.net)
+        match (self.giver, self.mac) {
+            (Giver::Config, _) => write!(f, "{}", self.net),
+            (Giver::Kernel, None) => write!(f, "{} (kernel)", self.net),
+            (Giver::Kernel, Some(mac)) => write!(f, "{} (kernel, at {mac})", self.net),
+        }
     }
 }
 
@@ -45,6 +64,68 @@ pub(super) struct NoRoom {
 }
 
 impl Router {
+    /// The addresses of a device are others, or may be. If it is a tap that is up, or a macvlan on
+    /// one, the port follows. (A tap that is down has lost those of IPv6, and gets them back.)
+    pub(super) async fn addresses_changed(&mut self, index: u32) {
+        if let Some(id) = self.port_of_tap(index).or_else(|| self.port_of_macvlan(index)) {
+            self.follow_addresses(id).await;
+        }
+    }
+
+    /// Have the port's addresses be those that the kernel has on the tap and on the macvlans there.
+    pub(super) async fn follow_addresses(&mut self, id: PortId) {
+        if self.ports[id.index()].tap_state != TapState::Up {
+            return;
+        }
+        match self.addresses_in_kernel(id).await {
+            Ok(wanted) => self.set_addresses(id, &wanted),
+            // Deleted meanwhile: news of that will come.
+            Err(error) if error.is_absent() => {}
+            Err(error) => tracing::warn!("port {}: {error}", self.ports[id.index()].name()),
+        }
+    }
+
+    async fn addresses_in_kernel(&self, id: PortId) -> Result<Vec<Own>, NetlinkError> {
+        let port = &self.ports[id.index()];
+        let mut all = Vec::new();
+        for address in self.netlink.addresses(port.tap_index).await? {
+            let giver = if address.ours { Giver::Config } else { Giver::Kernel };
+            // The link-local address that every port has is not listed: it goes with the MAC.
+            if address.usable && (!address.ours || port.config.addresses.contains(&address.net)) {
+                all.push(Own { net: address.net, giver, mac: None });
+            }
+        }
+        for (&index, &mac) in &port.macvlans {
+            let usable = self.netlink.addresses(index).await?.into_iter().filter(|a| a.usable);
+            let own = |a: Address| Own { net: a.net, giver: Giver::Kernel, mac: Some(mac) };
+            all.extend(usable.map(own));
+        }
+        Ok(all)
+    }
+
+    /// A device came or changed: perhaps a macvlan on a tap.
+    pub(super) async fn macvlan_is(&mut self, link: &Link) {
+        let on = link.macvlan_on.filter(|_| link.up).and_then(|on| self.port_of_tap(on));
+        let was_on = self.port_of_macvlan(link.index);
+        if let Some(id) = was_on.filter(|_| was_on != on) {
+            self.macvlan_is_gone(id, link.index).await;
+        }
+        if let Some(id) = on {
+            self.ports[id.index()].macvlans.insert(link.index, link.mac);
+            self.follow_addresses(id).await;
+        }
+    }
+
+    /// A macvlan on the port's tap was deleted, or set down.
+    pub(super) async fn macvlan_is_gone(&mut self, id: PortId, index: u32) {
+        self.ports[id.index()].macvlans.remove(&index);
+        self.follow_addresses(id).await;
+    }
+
+    pub(super) fn port_of_macvlan(&self, index: u32) -> Option<PortId> {
+        self.ports.iter().find(|port| port.macvlans.contains_key(&index)).map(Port::id)
+    }
+
     /// The port has exactly these addresses from now on: what is not among them goes with its
     /// routes, what is new comes with them, is published, asked for on the link and announced. One
     /// whose routes find no room stays away, and is in the log.
@@ -88,7 +169,9 @@ impl Router {
     /// One address less, with the routes that no other address brings, and with the neighbours that
     /// no other subnet holds.
     pub(super) fn remove_address(&mut self, id: PortId, net: IpNet) {
-        self.ports[id.index()].addresses.retain(|own| own.net != net);
+        let port = &mut self.ports[id.index()];
+        port.addresses.retain(|own| own.net != net);
+        port.claims.forget(net.addr());
         let others: Vec<_> = self
             .ports
             .iter()

@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::addresses::{Giver, Own};
 use super::{Router, speak};
 use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
@@ -50,6 +51,12 @@ impl Claims {
         let round = self.asked.clone();
         self.asked.retain(|(_, left)| *left > 0);
         round
+    }
+
+    /// The address is not ours any more.
+    pub fn forget(&mut self, address: IpAddr) {
+        self.asked.retain(|(asked, _)| *asked != address);
+        self.conflicts.retain(|conflict| conflict.address != address);
     }
 
     fn is_disputed(&self, address: IpAddr) -> bool {
@@ -128,14 +135,18 @@ impl Router {
     }
 
     /// Somebody else uses an address of ours (RFC 5227 2.4 (c)). He is told so on the link that the
-    /// address is on.
+    /// address is on, unless a program gave it to us: a virtual router's address moves, and which
+    /// of the two has it is keepalived's to say.
     pub(super) fn defend(&mut self, id: PortId, address: IpAddr, claimant: MacAddress) {
         let now = self.now();
         let port = &mut self.ports[id.index()];
         port.claims.note(address, claimant, now);
         let name = port.name();
         tracing::warn!("port {name}: {claimant} uses our address {address}; find and stop it");
-        self.say(id, address, speak::announcement);
+        let is_its = |own: &&Own| own.net.addr() == address && own.giver == Giver::Kernel;
+        if self.ports.iter().flat_map(|port| &port.addresses).find(is_its).is_none() {
+            self.say(id, address, speak::announcement);
+        }
     }
 }
 

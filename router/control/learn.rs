@@ -90,7 +90,7 @@ impl Router {
             }
         };
         // Two ports on one link hear each other: nothing is learned from that.
-        if mac.is_some_and(|mac| snapshot.present().any(|own| own.mac == mac)) {
+        if mac.is_some_and(|mac| snapshot.present().any(|own| own.takes(mac))) {
             return None;
         }
         let (on_link, ours) = match address {

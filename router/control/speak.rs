@@ -39,19 +39,20 @@ pub(super) fn solicitation(
 
 /// Ask whether anybody on the link has `address`, which is ours (RFC 5227 2.1.1, RFC 4862 5.4.2).
 pub(super) fn probe(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
-    let nobody = Ipv4Addr::UNSPECIFIED;
+    let (nobody, mac) = (Ipv4Addr::UNSPECIFIED, interface.mac_of(address));
     match address {
-        IpAddr::V4(address) => frame(|out| arp::request(out, interface.mac, nobody, address)),
-        IpAddr::V6(address) => frame(|out| ndp::detect_duplicate(out, interface.mac, address)),
+        IpAddr::V4(address) => frame(|out| arp::request(out, mac, nobody, address)),
+        IpAddr::V6(address) => frame(|out| ndp::detect_duplicate(out, mac, address)),
     }
 }
 
 /// Tell everybody on the link that `address` is ours (RFC 5227 2.3, RFC 4861 7.2.6).
 pub(super) fn announcement(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
+    let mac = interface.mac_of(address);
     match address {
-        IpAddr::V4(address) => frame(|out| arp::announcement(out, interface.mac, address)),
+        IpAddr::V4(address) => frame(|out| arp::announcement(out, mac, address)),
         IpAddr::V6(address) => {
-            let we = Station { mac: interface.mac, address };
+            let we = Station { mac, address };
             frame(|out| ndp::announce(out, we, true))
         }
     }
@@ -102,6 +103,7 @@ mod tests {
             mtu: 1500,
             addresses4: vec!["10.1.0.1/24".parse().unwrap()],
             addresses6: vec!["2001:db8:1::1/64".parse().unwrap()],
+            virtuals: Vec::new(),
             link_local: "fe80::ff:fe00:1".parse().unwrap(),
             groups: vec![],
             unfinished_checksums: false,

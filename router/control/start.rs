@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Router;
-use super::addresses::{Giver, NoRoom, Own};
+use super::addresses::{NoRoom, Own};
 use super::attach::AttachError;
 use super::fib;
 use super::grace::Grace;
@@ -192,10 +192,8 @@ impl Router {
         let ports: Vec<_> = self.config.ports().map(|(id, p)| (id, p.addresses.clone())).collect();
         for (id, addresses) in ports {
             for net in addresses {
-                let own = Own { net, giver: Giver::Config };
-                self.add_address(id, own).map_err(|NoRoom { to, full }| StartError::Full {
-                    what: format!("route {to}"),
-                    full,
+                self.add_address(id, Own::configured(net)).map_err(|NoRoom { to, full }| {
+                    StartError::Full { what: format!("route {to}"), full }
                 })?;
             }
         }
@@ -243,23 +241,6 @@ impl Router {
         }
     }
 
-    /// The configured neighbours, here and in the kernel, whose stack would believe others.
-    async fn install_neighbours(&mut self) -> Result<(), StartError> {
-        let now = self.now();
-        for entry in self.config.static_neighbours.clone() {
-            let (port, address, mac) = (entry.port, entry.address, entry.mac);
-            let added = self.neighbours.add_static(port, address, mac, now, &mut self.actions);
-            if added.is_err() {
-                let what = format!("neighbour {address}");
-                return Err(StartError::Full { what, full: TableFull });
-            }
-            let tap = self.ports[port.index()].tap_index;
-            self.netlink.install_neighbour(tap, address, mac).await?;
-        }
-        self.act();
-        Ok(())
-    }
-
     /// Leave the machine as it was found.
     pub(super) async fn stop(mut self) {
         for number in 0..self.ports.len() {
@@ -300,7 +281,7 @@ async fn make_ports(
         let tap = Tap::create(name, queues, config.router.taps_persist)
             .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
         let appearance = Appearance { mac: device.mac, mtu: device.mtu };
-        let index = netlink.dress_tap(name, appearance).await?;
+        let index = netlink.dress_tap(name, appearance, true).await?;
         ports.push(Port::new(id, port.clone(), tap, index));
     }
     Ok(ports)

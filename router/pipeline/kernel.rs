@@ -42,10 +42,14 @@ pub fn from_kernel<'umem>(
 }
 
 /// The neighbour that the kernel asks for, if that is what this frame does. Probes for duplicate
-/// addresses, announcements, and questions in the name of an address that is not ours
-/// (keepalived's, say) are none of it: they are meant for the wire.
+/// addresses, announcements, and questions in the name of an address that is not ours are none of
+/// it: they are meant for the wire. So is what a macvlan on the tap asks: its answers have to come
+/// back to its own MAC.
 fn question(frame: &Frame, interface: &Interface) -> Option<IpAddr> {
     let header = ethernet::View::new(frame.bytes())?;
+    if header.source() != interface.mac {
+        return None;
+    }
     match header.ether_type() {
         ether_type::ARP => {
             let packet = arp::View::new(header.payload()).ok()?;

@@ -3,7 +3,7 @@
 
 use futures::TryStreamExt;
 use netlink_packet_route::link::{
-    InfoData, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_core::Nla;
 
@@ -33,6 +33,8 @@ pub struct Link {
     pub no_arp: bool,
     /// `IFF_ALLMULTI` is set: frames for every group come in.
     pub all_multicast: bool,
+    /// Of a macvlan: the device that it is on.
+    pub macvlan_on: Option<u32>,
 }
 
 /// What a tap takes over from its port.
@@ -73,12 +75,17 @@ impl Netlink {
         }
     }
 
-    /// Make the tap `name` look like its port, and bring it up. Its addresses come next
-    /// ([`Netlink::sync_addresses`]). Returns the tap's index.
+    /// Make the tap `name` look like its port, and, unless it is to stay down, bring it up. Its
+    /// addresses come next ([`Netlink::sync_addresses`]). Returns the tap's index.
     ///
     /// # Errors
     /// [`NetlinkError`], the tap being half made up.
-    pub async fn dress_tap(&self, name: &str, as_port: Appearance) -> Result<u32, NetlinkError> {
+    pub async fn dress_tap(
+        &self,
+        name: &str,
+        as_port: Appearance,
+        up: bool,
+    ) -> Result<u32, NetlinkError> {
         let gone = || NetlinkError::new(name, "look up", rtnetlink::Error::RequestFailed);
         let link = self.link(name).await?.ok_or_else(gone)?;
         sysctl::prepare_tap(name)?;
@@ -88,7 +95,9 @@ impl Netlink {
         if link.mtu != as_port.mtu {
             self.set_mtu(link.index, as_port.mtu).await?;
         }
-        self.set_up(link.index, true).await?;
+        if up {
+            self.set_up(link.index, true).await?;
+        }
         Ok(link.index)
     }
 
@@ -168,7 +177,9 @@ impl From<&LinkMessage> for Link {
             tap_queues: None,
             no_arp: has(LinkFlags::Noarp),
             all_multicast: has(LinkFlags::Allmulti),
+            macvlan_on: None,
         };
+        let (mut on, mut is_macvlan) = (None, false);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -177,10 +188,15 @@ impl From<&LinkMessage> for Link {
                 LinkAttribute::Address(octets) => {
                     link.mac = octets.as_slice().try_into().map_or(MacAddress::ZERO, MacAddress);
                 }
-                LinkAttribute::LinkInfo(infos) => link.tap_queues = infos.iter().find_map(queues),
+                LinkAttribute::LinkInfo(infos) => {
+                    link.tap_queues = infos.iter().find_map(queues);
+                    is_macvlan = infos.contains(&LinkInfo::Kind(InfoKind::MacVlan));
+                }
+                LinkAttribute::Link(index) => on = Some(*index),
                 _ => {}
             }
         }
+        link.macvlan_on = on.filter(|_| is_macvlan);
         link
     }
 }
@@ -216,7 +232,12 @@ mod tests {
         assert_eq!((link.index, link.name.as_str(), link.mtu), (7, "lan", 1500));
         assert!(link.up && link.running && link.no_arp && !link.all_multicast);
         assert_eq!(link.mac, MacAddress([2, 0, 0, 0, 0, 1]));
-        assert_eq!(link.tap_queues, None);
+        assert_eq!((link.tap_queues, link.macvlan_on), (None, None));
+        for (kind, on) in [(InfoKind::MacVlan, Some(4)), (InfoKind::Vlan, None)] {
+            message.attributes =
+                vec![LinkAttribute::Link(4), LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)])];
+            assert_eq!(Link::from(&message).macvlan_on, on);
+        }
 
         message.attributes = vec![LinkAttribute::Address(vec![0; 20])]; // InfiniBand
         assert_eq!(Link::from(&message).mac, MacAddress::ZERO);
