@@ -78,14 +78,17 @@ impl Router {
             return;
         }
         match self.addresses_in_kernel(id).await {
-            Ok(wanted) => self.set_addresses(id, &wanted),
-            // Deleted meanwhile: news of that will come.
+            Ok(Some(wanted)) => self.set_addresses(id, &wanted),
+            Ok(None) => {}
+            // A macvlan was deleted meanwhile: news of that will come.
             Err(error) if error.is_absent() => {}
             Err(error) => tracing::warn!("port {}: {error}", self.ports[id.index()].name()),
         }
     }
 
-    async fn addresses_in_kernel(&self, id: PortId) -> Result<Vec<Own>, NetlinkError> {
+    /// None if the tap was deleted or set down meanwhile: what it lost by that was not taken from it,
+    /// and news of that will come.
+    async fn addresses_in_kernel(&self, id: PortId) -> Result<Option<Vec<Own>>, NetlinkError> {
         let port = &self.ports[id.index()];
         let mut all = Vec::new();
         for address in self.netlink.addresses(port.tap_index).await? {
@@ -100,7 +103,8 @@ impl Router {
             let own = |a: Address| Own { net: a.net, giver: Giver::Kernel, mac: Some(mac) };
             all.extend(usable.map(own));
         }
-        Ok(all)
+        let tap = self.netlink.link(port.name()).await?;
+        Ok(tap.filter(|tap| tap.index == port.tap_index && tap.up).map(|_| all))
     }
 
     /// A device came or changed: perhaps a macvlan on a tap.

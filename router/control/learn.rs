@@ -46,6 +46,7 @@ impl Router {
             Report::AskedByKernel { port, address } => {
                 self.neighbours.wanted_by_kernel(port, address, now, &mut self.actions);
             }
+            Report::GroupsChanged(port) => self.update_groups_of(port),
             Report::Heard { port, said } => {
                 if let Some(heard) = self.heard(port, said) {
                     self.neighbours.heard(&heard, now, &mut self.actions);
