@@ -115,15 +115,36 @@ impl Router {
             self.macvlan_is_gone(id, link.index).await;
         }
         if let Some(id) = on {
-            self.ports[id.index()].macvlans.insert(link.index, link.mac);
+            let before = self.ports[id.index()].macvlans.insert(link.index, link.mac);
+            if let Some(other) = before.filter(|mac| *mac != link.mac) {
+                self.set_filter(id, other, false).await;
+            }
+            self.set_filter(id, link.mac, true).await;
             self.follow_addresses(id).await;
         }
     }
 
     /// A macvlan on the port's tap was deleted, or set down.
     pub(super) async fn macvlan_is_gone(&mut self, id: PortId, index: u32) {
-        self.ports[id.index()].macvlans.remove(&index);
+        if let Some(mac) = self.ports[id.index()].macvlans.remove(&index) {
+            self.set_filter(id, mac, false).await;
+        }
         self.follow_addresses(id).await;
+    }
+
+    /// The port's card lets in what is sent to the macvlans on its tap, or not any more.
+    pub(super) async fn filter_macvlans(&self, id: PortId, on: bool) {
+        for &mac in self.ports[id.index()].macvlans.values() {
+            self.set_filter(id, mac, on).await;
+        }
+    }
+
+    async fn set_filter(&self, id: PortId, mac: MacAddress, on: bool) {
+        let port = &self.ports[id.index()];
+        let Some(card) = &port.card else { return };
+        if let Err(error) = self.netlink.set_filter(card.ifindex, mac, on).await {
+            tracing::warn!("port {}: {error}", port.name());
+        }
     }
 
     pub(super) fn port_of_macvlan(&self, index: u32) -> Option<PortId> {

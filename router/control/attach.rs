@@ -148,6 +148,7 @@ impl Router {
         self.tell_program(id)?;
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
+        self.filter_macvlans(id, true).await;
         self.claim(id);
         Ok(())
     }
@@ -214,6 +215,7 @@ impl Router {
         // Before the sockets close: closing them under load with the program in place has
         // crashed drivers (kernel bugzilla 217712).
         card.program.detach();
+        self.filter_macvlans(id, false).await;
         self.keep_forwarded(id);
         let Some(card) = self.ports[id.index()].card.take() else { return };
         self.ports[id.index()].closing = self.workers.len();

@@ -48,11 +48,12 @@ impl Port {
         groups.map(MacAddress::for_ipv6_multicast).collect()
     }
 
-    /// Let in exactly the groups that the kernel has `joined`, and those that we need; whether that
-    /// is a change.
+    /// Let in exactly the groups that the kernel has `joined`, those that we need, and what is sent to
+    /// virtual routers that we are; whether that is a change.
     fn follow_groups(&mut self, joined: Vec<MacAddress>) -> bool {
         let mut groups = joined;
         groups.extend(self.solicited());
+        groups.extend(self.addresses.iter().filter_map(|own| own.mac));
         groups.sort_unstable();
         groups.dedup();
         let Some(card) = &mut self.card else { return false };

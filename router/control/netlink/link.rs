@@ -5,6 +5,7 @@ use futures::TryStreamExt;
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
+use netlink_packet_route::neighbour::NeighbourFlags;
 use rtnetlink::packet_core::Nla;
 
 use super::{Netlink, NetlinkError, sysctl};
@@ -108,6 +109,32 @@ impl Netlink {
     pub async fn set_mac(&self, index: u32, mac: MacAddress) -> Result<(), NetlinkError> {
         let attribute = LinkAttribute::Address(mac.octets().to_vec());
         self.set_attribute(index, attribute, "set MAC").await
+    }
+
+    /// Have the card let frames to one more MAC in, or not any more. That it does so, or does not,
+    /// already is no error; nor is a device that lets all in and has no list.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn set_filter(
+        &self,
+        index: u32,
+        mac: MacAddress,
+        on: bool,
+    ) -> Result<(), NetlinkError> {
+        // As `bridge fdb add MAC dev CARD self` does it.
+        let mut request = self.handle.neighbours().add_bridge(index, &mac.octets());
+        request.message_mut().header.flags = NeighbourFlags::Own;
+        let done = if on {
+            request.execute().await
+        } else {
+            let message = request.message_mut().clone();
+            self.handle.neighbours().del(message).execute().await
+        };
+        match done.map_err(|e| NetlinkError::new(mac, "set filter", e)) {
+            Err(error) if !error.is_absent() && !error.is_there() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Set the device's MTU, in octets.
