@@ -10,13 +10,14 @@ use net::{
     seconds,
 };
 
-/// Seconds from one advertisement to the next.
+/// Seconds from one advertisement to the next in the example.
 const INTERVAL: f64 = 0.2;
 
 /// One of the two.
 struct Member {
     net: Topology,
-    number: u8,
+    /// In the names of its files.
+    name: &'static str,
 }
 
 /// Two routers between the same hosts: those of `a`, to whose links those of `b` are bridged.
@@ -46,38 +47,32 @@ impl Pair {
         for (device, n) in [(LAN_DEVICE, 1), (WAN_DEVICE, 2)] {
             ip(&format!("-n {} link set {device} address 02:00:0a:{n:02}:00:99", twin.router.name));
         }
-        Self { a: Member { net, number: 1 }, b: Member { net: twin, number: 2 } }
+        Self { a: Member { net, name: "a" }, b: Member { net: twin, name: "b" } }
     }
 }
 
+/// A file of the example that is shipped.
+fn example(name: &str) -> String {
+    let path = format!("{}/config/examples/vrrp/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("the example is there")
+}
+
 impl Member {
-    /// The router, whose own addresses end in 11 or 12: 1 is the virtual router's.
     fn router(&self) -> Router {
-        let text = self.net.config().to_string();
-        let text = text.replace(".0.1/24", &format!(".0.{}/24", 10 + self.number));
-        let text = text.replace("::1/64", &format!("::{}/64", 10 + self.number));
-        let table = text.parse().expect("the harness wrote valid TOML");
-        Router::start(&self.net, &Config::of(table, &self.net.directory))
+        let text = example(&format!("router-{}.toml", self.name));
+        Router::start(&self.net, &Config::example(&text, &self.net.directory))
     }
 
-    fn keepalived(&self, router: &Router, more: &str) -> Running {
-        let priority = 200 - self.number;
-        let instance = |port: &str, id: u8, n: u8| {
-            format!(
-                "vrrp_instance {port} {{\n state BACKUP\n interface {port}\n virtual_router_id {id}\n \
-                 priority {priority}\n advert_int {INTERVAL}\n {}\n \
-                 virtual_ipaddress {{\n 10.{n}.0.1/24\n }}\n}}\n",
-                more.replace("NAME", &format!("vrrp.{id}"))
-            )
-        };
-        let text = format!(
-            "global_defs {{\n vrrp_version 3\n vrrp_garp_master_delay 1\n}}\n\
-             vrrp_sync_group both {{\n group {{\n lan\n wan\n }}\n}}\n{}{}",
-            instance("lan", 51, 1),
-            instance("wan", 52, 2),
-        );
+    /// keepalived as in the example, but without the lines that contain `without`.
+    fn keepalived(&self, router: &Router, without: &str) -> Running {
+        let text = example(&format!("keepalived-{}.conf", self.name));
+        let lines = text.lines().filter(|line| without.is_empty() || !line.contains(without));
         let directory = self.net.directory.display().to_string();
-        std::fs::write(self.net.directory.join("keepalived.conf"), text).expect("it is writable");
+        std::fs::write(
+            self.net.directory.join("keepalived.conf"),
+            lines.collect::<Vec<_>>().join("\n"),
+        )
+        .expect("the test's directory is writable");
         let pids = format!("-p {directory}/keepalived.pid -r {directory}/vrrp.pid");
         router
             .host()
@@ -95,21 +90,21 @@ fn is_master(router: &Router) -> bool {
 
 #[test]
 fn the_backup_takes_over_when_the_master_is_killed() {
-    takes_over("VRRP", "");
+    takes_over("VRRP", "use_vmac");
 }
 
 #[test]
 fn the_backup_takes_over_with_the_virtual_mac() {
-    takes_over("VRRP with use_vmac", "use_vmac NAME");
+    takes_over("VRRP with use_vmac", "");
 }
 
-fn takes_over(name: &str, more: &str) {
+fn takes_over(name: &str, without: &str) {
     needs_xrouter!();
     let pair = Pair::new();
     let (a, b) = (pair.a.router(), pair.b.router());
-    let _one = pair.a.keepalived(&a, more);
+    let _one = pair.a.keepalived(&a, without);
     eventually(seconds(10), "the first is master", || is_master(&a));
-    let other = pair.b.keepalived(&b, more);
+    let other = pair.b.keepalived(&b, without);
     eventually(seconds(10), "the other is backup", || {
         (other.stdout() + &other.stderr()).contains("Entering BACKUP STATE")
     });
@@ -117,7 +112,7 @@ fn takes_over(name: &str, more: &str) {
     lan.run("ping -c 3 -i 0.2 10.1.0.1 && ping -c 3 -i 0.2 10.2.0.2").succeeds();
     assert!(!is_master(&b));
     let known = lan.run("ip neigh show 10.1.0.1").succeeds();
-    if !more.is_empty() {
+    if without.is_empty() {
         known.says("00:00:5e:00:01:33");
     }
     // Dead after three intervals, and a backup's skew of up to one more (RFC 5798 6.1).
