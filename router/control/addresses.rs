@@ -92,9 +92,13 @@ impl Router {
         let port = &self.ports[id.index()];
         let mut all = Vec::new();
         for address in self.netlink.addresses(port.tap_index).await? {
-            let giver = if address.ours { Giver::Config } else { Giver::Kernel };
-            // The link-local address that every port has is not listed: it goes with the MAC.
-            if address.usable && (!address.ours || port.config.addresses.contains(&address.net)) {
+            let giver = match port.config.addresses.contains(&address.net) {
+                true => Giver::Config,
+                // The link-local address that every port has: it goes with the MAC.
+                false if address.ours => continue,
+                false => Giver::Kernel,
+            };
+            if address.usable {
                 all.push(Own { net: address.net, giver, mac: None });
             }
         }

@@ -209,7 +209,9 @@ impl Port {
     pub(super) fn view(&self, now: Nanos) -> view::Port {
         let card = self.card.as_ref();
         let mut addresses: Vec<_> = self.addresses.iter().map(Own::to_string).collect();
-        addresses.extend(self.interface().map(|interface| format!("{}/64", interface.link_local)));
+        let made = self.interface().map(|interface| interface.link_local);
+        let made = made.filter(|made| !self.addresses.iter().any(|own| own.net.addr() == *made));
+        addresses.extend(made.map(|link_local| format!("{link_local}/64")));
         view::Port {
             name: self.config.name.clone(),
             device: self.config.device.clone(),
