@@ -358,7 +358,7 @@ static __always_inline int can_send(const struct mac *source, const struct port 
 }
 
 /*
- * Forward a frame that is for us: then 1, the frame is as it leaves (but for its padding) and
+ * Forward a frame that was sent to a MAC of ours: then 1, the frame is as it leaves (but for its padding) and
  * `way` says where. Else 0, and the frame is as it came.
  */
 static __always_inline int forward(void *data, void *data_end, const struct port *port,
@@ -371,8 +371,7 @@ static __always_inline int forward(void *data, void *data_end, const struct port
 
 	if ((void *)(eth + 1) > data_end)
 		return 0;
-	if (number((const struct mac *)eth->h_dest) != number(&port->mac) ||
-	    !can_send((const struct mac *)eth->h_source, port))
+	if (!can_send((const struct mac *)eth->h_source, port))
 		return 0;
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		if (!parse4(ip, data_end, port->flags, &packet))

@@ -18,7 +18,7 @@
 #define QUEUES_MAX 64
 /* Ports that one router can have. */
 #define PORTS_MAX 64
-/* Multicast groups that one port can have joined. */
+/* Multicast groups that one port can have joined, and virtual routers that it can be. */
 #define GROUPS_MAX 1024
 
 #define BROADCAST 0xffffffffffffULL
@@ -102,14 +102,27 @@ static __always_inline void count_forwarded(const struct way *way, __u64 octets_
 	traffic->octets_out += octets_in - way->padding;
 }
 
-/* Sent to this port: to its address, to all, or to a group that it has joined. */
-static __always_inline int is_ours(const struct port *port, const struct mac *destination)
+/* The MACs that the port takes besides its own: of groups, and of virtual routers (RFC 5798 7.3). */
+static __always_inline int has_joined(const struct mac *destination)
 {
 	struct mac key = *destination;
 
-	if (number(&key) == number(&port->mac) || number(&key) == BROADCAST)
+	return bpf_map_lookup_elem(&groups, &key) != NULL;
+}
+
+/* Sent to this port alone. */
+static __always_inline int is_mine(const struct port *port, const struct mac *destination)
+{
+	if (number(destination) == number(&port->mac))
 		return 1;
-	return key.octets[0] & 1 && bpf_map_lookup_elem(&groups, &key);
+	return !(destination->octets[0] & 1) && has_joined(destination);
+}
+
+/* Sent to all, or to a group that the port has joined. */
+static __always_inline int is_shared(const struct mac *destination)
+{
+	return number(destination) == BROADCAST ||
+	       (destination->octets[0] & 1 && has_joined(destination));
 }
 
 /* What the workers understand. All else (LLDP, STP, PPPoE, ...) is the kernel's. */
@@ -136,12 +149,15 @@ static __always_inline enum decision decide(void *data, void *data_end, struct w
 	const struct ethhdr *eth = data;
 	__u32 first = 0;
 	const struct port *p = bpf_map_lookup_elem(&port, &first);
+	const struct mac *destination = (const struct mac *)eth->h_dest;
+	int mine;
 
 	if ((const void *)(eth + 1) > data_end || !p || !(p->flags & PORT_ACTIVE))
 		return PASSED_NOT_OURS;
-	if (p->flags & PORT_FAST && forward(data, data_end, p, way))
+	mine = is_mine(p, destination);
+	if (mine && p->flags & PORT_FAST && forward(data, data_end, p, way))
 		return FORWARDED;
-	if (!is_ours(p, (const struct mac *)eth->h_dest))
+	if (!mine && !is_shared(destination))
 		return PASSED_NOT_OURS;
 	return is_routed(eth->h_proto) ? TO_WORKER : PASSED_ETHER_TYPE;
 }

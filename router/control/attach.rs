@@ -119,10 +119,11 @@ impl Router {
     async fn take_over(
         &mut self,
         id: PortId,
-        card: Card,
+        mut card: Card,
         sockets: Vec<(usize, Socket)>,
     ) -> Result<(), AttachError> {
-        let (running, ifindex) = (card.running, card.ifindex);
+        let ifindex = card.ifindex;
+        card.mtu = self.ports[id.index()].tap_mtu.map_or(card.mtu, |tap| tap.min(card.mtu));
         tracing::info!(
             "port {}: {} is taken: {}, {} queues, MTU {}, MAC {} ({})",
             self.ports[id.index()].name(),
@@ -139,16 +140,16 @@ impl Router {
         self.xdp.set_device(id, Some(ifindex)).map_err(AttachError::Devices)?;
         self.ports[id.index()].choose_engine();
         self.write_adjacencies(id);
-        self.hops.set_link(id, running, &mut self.fib);
+        let up = self.ports[id.index()].is_up();
+        self.hops.set_link(id, up, &mut self.fib);
         self.update_groups();
         self.publish();
         self.distribute(id, sockets)?;
         self.tell_program(id)?;
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
-        if running {
-            self.claim(id);
-        }
+        self.filter_macvlans(id, true).await;
+        self.claim(id);
         Ok(())
     }
 
@@ -214,6 +215,7 @@ impl Router {
         // Before the sockets close: closing them under load with the program in place has
         // crashed drivers (kernel bugzilla 217712).
         card.program.detach();
+        self.filter_macvlans(id, false).await;
         self.keep_forwarded(id);
         let Some(card) = self.ports[id.index()].card.take() else { return };
         self.ports[id.index()].closing = self.workers.len();
@@ -228,6 +230,10 @@ impl Router {
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.publish();
+        if let Some(mac) = card.mac_before {
+            // That the card is gone is no error.
+            let _its_mac_back = self.netlink.set_mac(card.ifindex, mac).await;
+        }
         self.give_back(card.quieted).await;
     }
 
@@ -241,7 +247,13 @@ impl Router {
                     self.detach(id).await;
                 } else if let Some(id) = self.port_of_tap(index) {
                     self.tap_is_gone(id).await;
+                } else if let Some(id) = self.port_of_macvlan(index) {
+                    self.macvlan_is_gone(id, index).await;
                 }
+            }
+            Ok(LinkEvent::Addresses { index }) => self.addresses_changed(index).await,
+            Ok(LinkEvent::Neighbour { index, address, mac }) => {
+                self.kernel_neighbour(index, address, mac);
             }
             Err(error) => tracing::error!("{error}"),
         }
@@ -258,6 +270,8 @@ impl Router {
             self.tap_is(id, link).await;
         } else if let Some(id) = self.ports.iter().find(|p| p.waits_for(link)).map(Port::id) {
             self.attach_again(id).await;
+        } else {
+            self.macvlan_is(link).await;
         }
     }
 
@@ -289,9 +303,10 @@ impl Router {
     async fn card_is(&mut self, id: PortId, link: &Link) {
         let chunk_size = self.workers[0].memory.chunk_size;
         let port = &mut self.ports[id.index()];
-        let mtu = port.follow_mtu(link.mtu, chunk_size);
+        let (most, mtu) = port.follow_mtu(link.mtu, chunk_size);
         let Some(card) = &mut port.card else { return };
         let (link_changed, mac_changed) = (card.running != link.running, card.mac != link.mac);
+        card.mtu_max = most;
         if !link_changed && !mac_changed && card.mtu == mtu {
             return;
         }
@@ -301,20 +316,27 @@ impl Router {
         if let Err(error) = self.dress(id).await {
             tracing::error!("port {}: {error}", self.ports[id.index()].name());
         }
+        self.port_changed(id, link_changed);
+    }
+
+    /// The port has another MAC or MTU, or it came up or went down: tables, program and neighbours
+    /// follow.
+    pub(super) fn port_changed(&mut self, id: PortId, link_changed: bool) {
+        let up = self.ports[id.index()].is_up();
         note(self.tell_program(id));
         self.write_adjacencies(id);
-        self.hops.set_link(id, link.running, &mut self.fib);
+        self.hops.set_link(id, up, &mut self.fib);
         self.update_groups();
         self.publish();
         if link_changed {
             self.neighbours.link_changed(id, &mut self.actions);
             self.act();
         }
-        if link.running {
+        if up {
             if link_changed {
                 self.claim(id)
             } else {
-                self.announce(id)
+                self.announce_all(id)
             }
             self.ask_missed();
         }
@@ -332,11 +354,12 @@ impl Router {
 }
 
 impl Port {
-    /// The largest IP packet now that the card's MTU is `card_mtu`; if that does not fit, what it was.
-    fn follow_mtu(&self, card_mtu: u32, chunk_size: u16) -> u16 {
+    /// The largest IP packet that there can be, and that there is, now that the card's MTU is
+    /// `card_mtu`; if that does not fit, what it was.
+    fn follow_mtu(&self, card_mtu: u32, chunk_size: u16) -> (u16, u16) {
         let asked = self.config.mtu.map_or(card_mtu, |mtu| card_mtu.min(mtu.into()));
-        let was = self.card.as_ref().map_or(0, |card| card.mtu);
-        mtu_that_fits(asked, card_mtu, chunk_size).unwrap_or_else(|| {
+        let was = self.card.as_ref().map_or(0, |card| card.mtu_max);
+        let most = mtu_that_fits(asked, card_mtu, chunk_size).unwrap_or_else(|| {
             tracing::error!(
                 "port {}: an MTU of {asked} does not fit: it stays at {was}; restart xrouter for \
                  larger chunks, at most {}",
@@ -344,7 +367,8 @@ impl Port {
                 largest_mtu(chunk_size),
             );
             was
-        })
+        });
+        (most, self.tap_mtu.map_or(most, |tap| tap.min(most)))
     }
 }
 

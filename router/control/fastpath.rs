@@ -129,8 +129,12 @@ impl Router {
 
     /// Tell the port's program what the port is.
     pub(super) fn tell_program(&mut self, id: PortId) -> Result<(), XdpError> {
-        let Some(card) = &mut self.ports[id.index()].card else { return Ok(()) };
-        card.program.tell(card.facts(id))
+        let port = &mut self.ports[id.index()];
+        let shut = port.is_shut();
+        let Some(card) = &mut port.card else { return Ok(()) };
+        let facts = card.facts(id);
+        // What comes in by a shut port is the worker's to drop.
+        card.program.tell(Facts { fast: facts.fast && !shut, ..facts })
     }
 
     /// Write the adjacencies of the port anew.

@@ -46,6 +46,7 @@ impl Router {
             Report::AskedByKernel { port, address } => {
                 self.neighbours.wanted_by_kernel(port, address, now, &mut self.actions);
             }
+            Report::GroupsChanged(port) => self.update_groups_of(port),
             Report::Heard { port, said } => {
                 if let Some(heard) = self.heard(port, said) {
                     self.neighbours.heard(&heard, now, &mut self.actions);
@@ -90,7 +91,7 @@ impl Router {
             }
         };
         // Two ports on one link hear each other: nothing is learned from that.
-        if mac.is_some_and(|mac| snapshot.present().any(|own| own.mac == mac)) {
+        if mac.is_some_and(|mac| snapshot.present().any(|own| own.takes(mac))) {
             return None;
         }
         let (on_link, ours) = match address {

@@ -8,24 +8,27 @@ use super::Router;
 use super::attach::note;
 use super::netlink::sysctl;
 use super::port::Port;
+use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
 use crate::packet::ipv6::solicited_node;
 
 impl Router {
-    /// Ask the kernel which groups it listens to, and have the cards let them in.
+    /// Ask the kernel which groups it listens to, and have the cards let them in. The kernel tells
+    /// the link of most that it joins, and so us ([`Router::update_groups_of`]); of those that it
+    /// does not tell of (a packet socket's), we learn by asking again.
     pub(super) fn update_groups(&mut self) {
-        let mut changed = false;
-        for port in &mut self.ports {
-            match sysctl::joined(&port.config.name) {
-                Ok(mut groups) => {
-                    groups.extend(port.solicited());
-                    groups.sort_unstable();
-                    groups.dedup();
-                    changed |= port.follow_groups(groups);
-                }
-                Err(error) => tracing::warn!("{error}"),
-            }
+        for number in 0..self.ports.len() {
+            self.update_groups_of(self.ports[number].id());
         }
+    }
+
+    /// The same for one port.
+    pub(super) fn update_groups_of(&mut self, id: PortId) {
+        let port = &mut self.ports[id.index()];
+        let changed = match sysctl::joined(&port.config.name) {
+            Ok(groups) => port.follow_groups(groups),
+            Err(error) => return tracing::warn!("{error}"),
+        };
         if changed {
             self.publish();
         }
@@ -45,8 +48,14 @@ impl Port {
         groups.map(MacAddress::for_ipv6_multicast).collect()
     }
 
-    /// Let exactly `groups` in; whether that is a change.
-    fn follow_groups(&mut self, groups: Vec<MacAddress>) -> bool {
+    /// Let in exactly the groups that the kernel has `joined`, those that we need, and what is sent to
+    /// virtual routers that we are; whether that is a change.
+    fn follow_groups(&mut self, joined: Vec<MacAddress>) -> bool {
+        let mut groups = joined;
+        groups.extend(self.solicited());
+        groups.extend(self.addresses.iter().filter_map(|own| own.mac));
+        groups.sort_unstable();
+        groups.dedup();
         let Some(card) = &mut self.card else { return false };
         if groups == card.groups {
             return false;

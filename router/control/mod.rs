@@ -4,10 +4,12 @@
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
 //! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `fastpath.rs` says who
 //! forwards, `grace.rs` waits for XDP programs, `membership.rs` follows the
-//! kernel's groups, `tap.rs` mends taps, `claim.rs` speaks for our addresses, `watchdog.rs` sees
+//! kernel's groups, `tap.rs` mends taps, `claim.rs` speaks for our addresses
+//! (`addresses.rs`), `watchdog.rs` sees
 //! what stands still, `learn.rs` hears the workers, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod answer;
 mod attach;
 mod claim;
@@ -27,6 +29,7 @@ pub mod request;
 pub mod rib;
 mod speak;
 mod start;
+mod statics;
 mod tap;
 pub mod view;
 mod watchdog;

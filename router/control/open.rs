@@ -61,7 +61,9 @@ impl Card {
         Self {
             ifindex: device.ifindex,
             mac: device.mac,
+            mac_before: None,
             mtu,
+            mtu_max: mtu,
             running: device.running,
             queues: sockets.len(),
             senders: senders(sockets, device.queues.transmit),

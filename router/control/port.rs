@@ -1,14 +1,16 @@
 //! A port as control has it: the tap that is always there, and the card that may come and go.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 
+use super::addresses::{Giver, Own, is_link_local};
 use super::claim::Claims;
 use super::fastpath::Engine;
 use super::lacks::Lacks;
 use super::netlink::link::Link;
 use super::netlink::quiet::Quieted;
-use super::tap::Queues;
+use super::tap::{Queues, TapState};
 use super::view;
 use super::watchdog::Reception;
 use crate::config;
@@ -29,13 +31,16 @@ pub struct Port {
     id: PortId,
     /// What router.toml says of it.
     pub(super) config: config::Port,
+    /// The addresses that it has now.
+    pub(super) addresses: Vec<Own>,
     pub(super) tap: Tap,
     /// The tap's number in the kernel.
     pub(super) tap_index: u32,
-    /// Whether the tap is there: somebody may delete it.
-    pub(super) has_tap: bool,
-    /// Whether the tap is set up.
-    pub(super) tap_up: bool,
+    pub(super) tap_state: TapState,
+    /// A smaller MTU than the port could have, which somebody gave the tap.
+    pub(super) tap_mtu: Option<u16>,
+    /// The macvlans on the tap that are up, with their MACs.
+    pub(super) macvlans: BTreeMap<u32, MacAddress>,
     pub(super) tap_queues: Queues,
     pub(super) card: Option<Card>,
     /// Whether the card's frames come to us.
@@ -55,7 +60,11 @@ pub struct Port {
 pub(super) struct Card {
     pub ifindex: u32,
     pub mac: MacAddress,
+    /// Its MAC before somebody gave the tap, and so it, another.
+    pub mac_before: Option<MacAddress>,
     pub mtu: u16,
+    /// The most that the MTU can be: by router.toml, or else by the device.
+    pub mtu_max: u16,
     pub running: bool,
     pub program: Program,
     pub engine: Engine,
@@ -90,10 +99,12 @@ impl Port {
         Self {
             id,
             config,
+            addresses: Vec::new(),
             tap,
             tap_index,
-            has_tap: true,
-            tap_up: true,
+            tap_state: TapState::Up,
+            tap_mtu: None,
+            macvlans: BTreeMap::new(),
             tap_queues,
             card: None,
             reception: Reception::default(),
@@ -124,6 +135,16 @@ impl Port {
         self.closing = self.closing.saturating_sub(1);
     }
 
+    /// Whether frames can come and go.
+    pub(super) fn is_up(&self) -> bool {
+        !self.is_shut() && self.card.as_ref().is_some_and(|card| card.running)
+    }
+
+    /// Whether somebody has set the tap down, and so the port.
+    pub(super) fn is_shut(&self) -> bool {
+        self.tap_state == TapState::Down
+    }
+
     /// Whether this event is about the card that the port has.
     pub(super) fn has_card(&self, ifindex: u32) -> bool {
         self.card.as_ref().is_some_and(|card| card.ifindex == ifindex)
@@ -148,44 +169,55 @@ impl Port {
         counters.and_then(Result::ok).map_or(0, |c| c.passed_not_ours + c.passed_ether_type)
     }
 
-    /// The port as the pipeline sees it; None without a card.
+    /// The port as the pipeline sees it; None without a card, or if it is shut.
     pub(super) fn interface(&self) -> Option<Interface> {
-        let card = self.card.as_ref()?;
+        let card = self.card.as_ref().filter(|_| !self.is_shut())?;
         let mut interface = Interface {
             port: self.id,
             mac: card.mac,
             mtu: card.mtu,
             addresses4: Vec::new(),
             addresses6: Vec::new(),
+            virtuals: Vec::new(),
             link_local: ipv6::link_local_of(card.mac),
             groups: card.groups.clone(),
             unfinished_checksums: card.unfinished_checksums,
             policy: self.config.policy.clone(),
         };
-        for net in &self.config.addresses {
-            match net {
-                IpNet::V4(net) => interface.addresses4.push(*net),
-                IpNet::V6(net) if ipv6::is_link_local(net.addr()) => {
+        for own in &self.addresses {
+            match own.net {
+                IpNet::V4(net) => interface.addresses4.push(net),
+                IpNet::V6(net) if own.giver == Giver::Config && is_link_local(&own.net) => {
                     interface.link_local = net.addr();
                 }
-                IpNet::V6(net) => interface.addresses6.push(*net),
+                IpNet::V6(net) => interface.addresses6.push(net),
             }
+            interface.virtuals.extend(own.mac.map(|mac| (own.net.addr(), mac)));
         }
         Some(interface)
+    }
+
+    fn link_word(&self) -> &'static str {
+        match self.is_up() {
+            true => "up",
+            false if self.is_shut() => "shut",
+            false => "down",
+        }
     }
 
     /// The port's row in `show ports`.
     pub(super) fn view(&self, now: Nanos) -> view::Port {
         let card = self.card.as_ref();
-        let mut addresses: Vec<_> = self.config.addresses.iter().map(IpNet::to_string).collect();
-        addresses.extend(self.interface().map(|interface| format!("{}/64", interface.link_local)));
-        let up = card.is_some_and(|card| card.running);
+        let mut addresses: Vec<_> = self.addresses.iter().map(Own::to_string).collect();
+        let made = self.interface().map(|interface| interface.link_local);
+        let made = made.filter(|made| !self.addresses.iter().any(|own| own.net.addr() == *made));
+        addresses.extend(made.map(|link_local| format!("{link_local}/64")));
         view::Port {
             name: self.config.name.clone(),
             device: self.config.device.clone(),
             mode: card.map_or("absent", |card| card.mode).to_owned(),
             engine: card.map_or("worker", |card| card.engine.name()).to_owned(),
-            link: if up { "up" } else { "down" }.to_owned(),
+            link: self.link_word().to_owned(),
             health: if self.reception.is_deaf() { "deaf" } else { "good" }.to_owned(),
             mac: card.map_or_else(String::new, |card| card.mac.to_string()),
             mtu: card.map_or(0, |card| card.mtu),

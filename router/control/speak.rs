@@ -22,13 +22,15 @@ pub(super) fn solicitation(
     match target {
         IpAddr::V4(target) => {
             let from = interface.source4(target)?;
+            let ours = interface.mac_of(from.into());
             frame(|out| match to {
-                None => arp::request(out, interface.mac, from, target),
-                Some(mac) => arp::unicast_request(out, interface.mac, from, target, mac),
+                None => arp::request(out, ours, from, target),
+                Some(mac) => arp::unicast_request(out, ours, from, target, mac),
             })
         }
         IpAddr::V6(target) => {
-            let from = Station { mac: interface.mac, address: interface.source6(target) };
+            let address = interface.source6(target);
+            let from = Station { mac: interface.mac_of(address.into()), address };
             frame(|out| match to {
                 None => ndp::solicit(out, from, target),
                 Some(mac) => ndp::probe(out, from, Station { mac, address: target }),
@@ -39,19 +41,20 @@ pub(super) fn solicitation(
 
 /// Ask whether anybody on the link has `address`, which is ours (RFC 5227 2.1.1, RFC 4862 5.4.2).
 pub(super) fn probe(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
-    let nobody = Ipv4Addr::UNSPECIFIED;
+    let (nobody, mac) = (Ipv4Addr::UNSPECIFIED, interface.mac_of(address));
     match address {
-        IpAddr::V4(address) => frame(|out| arp::request(out, interface.mac, nobody, address)),
-        IpAddr::V6(address) => frame(|out| ndp::detect_duplicate(out, interface.mac, address)),
+        IpAddr::V4(address) => frame(|out| arp::request(out, mac, nobody, address)),
+        IpAddr::V6(address) => frame(|out| ndp::detect_duplicate(out, mac, address)),
     }
 }
 
 /// Tell everybody on the link that `address` is ours (RFC 5227 2.3, RFC 4861 7.2.6).
 pub(super) fn announcement(interface: &Interface, address: IpAddr) -> Option<SmallFrame> {
+    let mac = interface.mac_of(address);
     match address {
-        IpAddr::V4(address) => frame(|out| arp::announcement(out, interface.mac, address)),
+        IpAddr::V4(address) => frame(|out| arp::announcement(out, mac, address)),
         IpAddr::V6(address) => {
-            let we = Station { mac: interface.mac, address };
+            let we = Station { mac, address };
             frame(|out| ndp::announce(out, we, true))
         }
     }
@@ -102,6 +105,7 @@ mod tests {
             mtu: 1500,
             addresses4: vec!["10.1.0.1/24".parse().unwrap()],
             addresses6: vec!["2001:db8:1::1/64".parse().unwrap()],
+            virtuals: Vec::new(),
             link_local: "fe80::ff:fe00:1".parse().unwrap(),
             groups: vec![],
             unfinished_checksums: false,
@@ -131,5 +135,23 @@ mod tests {
             let announced = announcement(&interface(), own).unwrap();
             assert_eq!(announced[6..12], interface().mac.octets(), "{}", describe(&announced));
         }
+    }
+
+    #[test]
+    fn a_virtual_routers_address_is_said_to_be_at_its_mac() {
+        let virtual_mac = MacAddress([0, 0, 0x5e, 0, 1, 51]);
+        let mut interface = interface();
+        let own = ["10.9.0.1".parse().unwrap(), "2001:db8:9::1".parse().unwrap()];
+        interface.addresses4.push("10.9.0.1/24".parse().unwrap());
+        interface.addresses6.push("2001:db8:9::1/64".parse().unwrap());
+        interface.virtuals = own.map(|address| (address, virtual_mac)).to_vec();
+        let peers: [IpAddr; 2] = ["10.9.0.9".parse().unwrap(), "2001:db8:9::9".parse().unwrap()];
+        let said = peers.map(|peer| solicitation(&interface, peer, None));
+        let said = said.into_iter().chain(own.map(|own| announcement(&interface, own)));
+        for frame in said.chain(own.map(|own| probe(&interface, own))).map(Option::unwrap) {
+            assert_eq!(frame[6..12], virtual_mac.octets(), "{}", describe(&frame));
+        }
+        assert!(interface.takes(virtual_mac) && interface.takes(interface.mac));
+        assert!(!interface.takes(MacAddress([2, 0, 0, 0, 0, 9])));
     }
 }

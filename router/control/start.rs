@@ -5,11 +5,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Router;
+use super::addresses::{NoRoom, Own};
 use super::attach::AttachError;
 use super::fib;
 use super::grace::Grace;
@@ -186,26 +187,14 @@ impl Router {
         self.install_neighbours().await
     }
 
-    /// The routes that come with the router's addresses.
+    /// The configured addresses, and the routes that come with them.
     fn install_own(&mut self) -> Result<(), StartError> {
         let ports: Vec<_> = self.config.ports().map(|(id, p)| (id, p.addresses.clone())).collect();
         for (id, addresses) in ports {
-            for net in addresses.into_iter().filter(|net| !is_link_local(net)) {
-                self.add_route(net.trunc(), Origin::Connected, Action::Connected(id))?;
-                self.add_route(IpNet::from(net.addr()), Origin::Local, Action::Receive)?;
-                match net {
-                    IpNet::V4(net) if net.prefix_len() < 31 => {
-                        let broadcast = IpNet::from(std::net::IpAddr::V4(net.broadcast()));
-                        self.add_route(broadcast, Origin::Local, Action::Broadcast)?;
-                    }
-                    // RFC 4291 2.6.1: the subnet's own address is any of its routers;
-                    // RFC 6164: but not on a link between two.
-                    IpNet::V6(net) if net.prefix_len() < 127 => {
-                        let anycast = Ipv6Net::from(net.network());
-                        self.add_route(anycast.into(), Origin::Local, Action::Receive)?;
-                    }
-                    _ => {}
-                }
+            for net in addresses {
+                self.add_address(id, Own::configured(net)).map_err(|NoRoom { to, full }| {
+                    StartError::Full { what: format!("route {to}"), full }
+                })?;
             }
         }
         Ok(())
@@ -256,23 +245,6 @@ impl Router {
         }
     }
 
-    /// The configured neighbours, here and in the kernel, whose stack would believe others.
-    async fn install_neighbours(&mut self) -> Result<(), StartError> {
-        let now = self.now();
-        for entry in self.config.static_neighbours.clone() {
-            let (port, address, mac) = (entry.port, entry.address, entry.mac);
-            let added = self.neighbours.add_static(port, address, mac, now, &mut self.actions);
-            if added.is_err() {
-                let what = format!("neighbour {address}");
-                return Err(StartError::Full { what, full: TableFull });
-            }
-            let tap = self.ports[port.index()].tap_index;
-            self.netlink.install_neighbour(tap, address, mac).await?;
-        }
-        self.act();
-        Ok(())
-    }
-
     /// Leave the machine as it was found.
     pub(super) async fn stop(mut self) {
         for number in 0..self.ports.len() {
@@ -313,7 +285,7 @@ async fn make_ports(
         let tap = Tap::create(name, queues, config.router.taps_persist)
             .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
         let appearance = Appearance { mac: device.mac, mtu: device.mtu };
-        let index = netlink.dress_tap(name, appearance).await?;
+        let index = netlink.dress_tap(name, appearance, true).await?;
         ports.push(Port::new(id, port.clone(), tap, index));
     }
     Ok(ports)
@@ -349,8 +321,4 @@ pub(super) fn seed() -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "half of it will do")]
     let seed = RandomState::new().build_hasher().finish() as u32;
     seed
-}
-
-fn is_link_local(net: &IpNet) -> bool {
-    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }

@@ -18,7 +18,7 @@ pub struct Port {
     pub mode: String,
     /// Who forwards plain packets that come in: `xdp`, the program in the driver, or `worker`.
     pub engine: String,
-    /// `up` or `down`.
+    /// `up`; `down` without a link; `shut` if the tap is set down.
     pub link: String,
     /// `good`; `deaf` if the card receives frames and xrouter does not get them.
     pub health: String,
@@ -26,7 +26,8 @@ pub struct Port {
     pub mac: String,
     /// Largest IP packet, in octets.
     pub mtu: u16,
-    /// Addresses with their prefix lengths; the link-local one is the last.
+    /// Addresses with their prefix lengths, those that are not of router.toml with a word on where
+    /// they are from; the link-local one is the last.
     pub addresses: Vec<String>,
     /// Queues in use.
     pub queues: usize,

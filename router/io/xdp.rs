@@ -239,8 +239,8 @@ impl Program {
             .map_err(|cause| self.failed("xsks", cause))
     }
 
-    /// Let the workers have the frames for this multicast group too. Joining again changes
-    /// nothing. At most 1024 groups.
+    /// Let the workers have the frames for this multicast group, or virtual router, too. Joining
+    /// again changes nothing. At most 1024 of both.
     pub fn join(&mut self, group: MacAddress) -> Result<(), XdpError> {
         self.parts
             .groups
@@ -248,7 +248,7 @@ impl Program {
             .map_err(|cause| self.failed("groups", cause))
     }
 
-    /// Leave this multicast group to the kernel. Leaving a group that was not joined changes
+    /// Leave this group, or virtual router, to the kernel. Leaving one that was not joined changes
     /// nothing.
     pub fn leave(&mut self, group: MacAddress) -> Result<(), XdpError> {
         match self.parts.groups.delete(&group.octets()) {

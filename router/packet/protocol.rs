@@ -6,6 +6,8 @@
 pub const HOP_BY_HOP: u8 = 0;
 /// ICMP for IPv4 (RFC 792).
 pub const ICMP: u8 = 1;
+/// Who listens to which IPv4 groups (RFC 3376).
+pub const IGMP: u8 = 2;
 /// IPv4 in IP (RFC 2003).
 pub const IPV4: u8 = 4;
 /// TCP (RFC 9293).

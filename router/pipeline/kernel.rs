@@ -1,7 +1,7 @@
 //! What the kernel's own stack writes to a port's tap.
 //!
-//! It leaves as it is, but for one thing: when the kernel asks for a neighbour's MAC, control is
-//! asked instead. If our own table knows it, the kernel is told at once and nothing is sent; if
+//! It leaves as it is, and control is told when it says which groups the kernel listens to. But for
+//! one thing: when the kernel asks for a neighbour's MAC, control is asked instead. If our own table knows it, the kernel is told at once and nothing is sent; if
 //! not, our own resolution asks on the wire, and the answer is punted to the kernel as well. So
 //! one exchange teaches both, and a host sees one router.
 #![forbid(unsafe_code)]
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use crate::frame::{Frame, Pool};
 use crate::packet::ethernet::{self, ether_type};
 use crate::packet::ndp::Message;
-use crate::packet::{arp, ipv6, protocol};
+use crate::packet::{arp, ipv4, ipv6, protocol};
 use crate::table::interface::Interface;
 
 use super::report::Report;
@@ -35,17 +35,26 @@ pub fn from_kernel<'umem>(
                 local.report(Report::AskedByKernel { port, address });
                 Verdict::Absorb
             }
-            None => Verdict::Transmit(port),
+            None => {
+                if tells_of_groups(&frame) {
+                    local.report(Report::GroupsChanged(port));
+                }
+                Verdict::Transmit(port)
+            }
         },
     };
     settle(frame, verdict, tables, local, pool, out);
 }
 
 /// The neighbour that the kernel asks for, if that is what this frame does. Probes for duplicate
-/// addresses, announcements, and questions in the name of an address that is not ours
-/// (keepalived's, say) are none of it: they are meant for the wire.
+/// addresses, announcements, and questions in the name of an address that is not ours are none of
+/// it: they are meant for the wire. So is what a macvlan on the tap asks: its answers have to come
+/// back to its own MAC.
 fn question(frame: &Frame, interface: &Interface) -> Option<IpAddr> {
     let header = ethernet::View::new(frame.bytes())?;
+    if header.source() != interface.mac {
+        return None;
+    }
     match header.ether_type() {
         ether_type::ARP => {
             let packet = arp::View::new(header.payload()).ok()?;
@@ -65,5 +74,19 @@ fn question(frame: &Frame, interface: &Interface) -> Option<IpAddr> {
             }
         }
         _ => None,
+    }
+}
+
+/// Whether the kernel tells the link here that it listens to other groups than before: IGMP, or
+/// MLD, whose hop-by-hop option (RFC 2711) hardly anything else has. Which groups, control asks the
+/// kernel itself.
+fn tells_of_groups(frame: &Frame) -> bool {
+    let Some(header) = ethernet::View::new(frame.bytes()) else { return false };
+    match header.ether_type() {
+        ether_type::IPV4 => ipv4::View::new(header.payload())
+            .is_ok_and(|packet| packet.protocol() == protocol::IGMP),
+        ether_type::IPV6 => ipv6::View::new(header.payload())
+            .is_ok_and(|packet| packet.next_header() == protocol::HOP_BY_HOP),
+        _ => false,
     }
 }

@@ -13,7 +13,7 @@ use super::verdict::{DropReason, Step, Verdict};
 /// To whom a frame was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Audience {
-    /// To the port's own MAC.
+    /// To the port's own MAC, or that of a virtual router that it is.
     Us,
     /// To all.
     Broadcast,
@@ -38,7 +38,7 @@ pub(super) fn accept<'t>(frame: &Frame, tables: &Tables<'t>) -> Step<(&'t Interf
         return Break(Verdict::Drop(DropReason::Runt));
     };
     let destination = header.destination();
-    let audience = if destination == interface.mac {
+    let audience = if interface.takes(destination) {
         Audience::Us
     } else if destination.is_broadcast() {
         Audience::Broadcast

@@ -46,7 +46,7 @@ pub(super) fn arp(
     let for_us = match packet.operation {
         arp::Operation::Request => to_us,
         arp::Operation::Reply => ethernet::View::new(frame.bytes())
-            .is_some_and(|header| header.destination() == interface.mac),
+            .is_some_and(|header| interface.takes(header.destination())),
     };
     let said = match packet.operation {
         _ if view.is_gratuitous() => Said::ArpAnnouncement { sender, mac },
@@ -82,9 +82,10 @@ fn is_proxied(asked: &arp::Packet, interface: &Interface, tables: &Tables) -> bo
 
 fn answer_arp(frame: &mut Frame, interface: &Interface) -> Verdict {
     let mut answer = [0; arp::FRAME];
-    let written = arp::View::new(&frame.bytes()[ethernet::HEADER..])
-        .ok()
-        .and_then(|request| arp::reply(&mut answer, interface.mac, &request));
+    let written = arp::View::new(&frame.bytes()[ethernet::HEADER..]).ok().and_then(|request| {
+        let mac = interface.mac_of(request.target_address().into());
+        arp::reply(&mut answer, mac, &request)
+    });
     match written.map(|length| replace(frame, &answer[..length])) {
         Some(Ok(())) => Verdict::Answer(frame.ingress()),
         _ => Verdict::Drop(DropReason::Internal),
@@ -146,7 +147,7 @@ fn solicited(
     let Some(header) = ethernet::View::new(frame.bytes()) else {
         return Verdict::Drop(DropReason::Internal);
     };
-    let we = Station { mac: interface.mac, address: asked.target };
+    let we = Station { mac: interface.mac_of(asked.target.into()), address: asked.target };
     let asker = Station { mac: asked.source_mac.unwrap_or(header.source()), address: source };
     let mut answer = [0; ndp::FRAME_MAX];
     // RFC 4861 7.2.4: an answer to duplicate address detection goes to all nodes.

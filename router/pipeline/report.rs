@@ -20,6 +20,8 @@ pub enum Report {
         /// The neighbour asked for.
         address: IpAddr,
     },
+    /// The kernel behind the tap of this port has joined groups, or left some.
+    GroupsChanged(PortId),
     /// ARP or neighbour discovery was heard on this port.
     Heard {
         /// The port.

@@ -22,8 +22,10 @@ pub struct Interface {
     pub mtu: u16,
     /// IPv4 addresses, each with its subnet.
     pub addresses4: Vec<Ipv4Net>,
-    /// IPv6 addresses, each with its subnet; the link-local one is not among them.
+    /// IPv6 addresses, each with its subnet; `link_local` is not among them.
     pub addresses6: Vec<Ipv6Net>,
+    /// Those of the addresses that have a MAC of their own: a virtual router's (RFC 5798 7.3).
+    pub virtuals: Vec<(IpAddr, MacAddress)>,
     /// RFC 4291 2.5.6: every interface has one.
     pub link_local: Ipv6Addr,
     /// The multicast MACs that the kernel's stack listens to on this interface, sorted.
@@ -41,6 +43,18 @@ impl Interface {
         let v4 = self.addresses4.iter().map(|net| IpAddr::V4(net.addr()));
         let v6 = self.addresses6.iter().map(|net| IpAddr::V6(net.addr()));
         v4.chain(v6).chain([IpAddr::V6(self.link_local)])
+    }
+
+    /// Whether frames to `mac`, which is no group's, are for this interface.
+    #[inline]
+    pub fn takes(&self, mac: MacAddress) -> bool {
+        mac == self.mac || self.virtuals.iter().any(|(_, other)| *other == mac)
+    }
+
+    /// The MAC that goes with this address of the interface.
+    pub fn mac_of(&self, address: IpAddr) -> MacAddress {
+        let own = self.virtuals.iter().find(|(other, _)| *other == address);
+        own.map_or(self.mac, |(_, mac)| *mac)
     }
 
     /// Whether `address` is one of this interface's IPv4 addresses.
@@ -90,8 +104,13 @@ impl Interface {
 
     /// The IPv6 address to speak with to `peer`, wherever it is: not the link-local one.
     pub fn beyond_link6(&self, peer: Ipv6Addr) -> Option<Ipv6Addr> {
-        let shared = self.addresses6.iter().find(|net| net.contains(&peer));
-        shared.or(self.addresses6.first()).map(Ipv6Net::addr)
+        let shared = self.beyond_link().find(|net| net.contains(&peer));
+        shared.or_else(|| self.beyond_link().next()).map(Ipv6Net::addr)
+    }
+
+    /// The IPv6 addresses that mean something beyond this link (RFC 4007 4).
+    fn beyond_link(&self) -> impl Iterator<Item = &Ipv6Net> {
+        self.addresses6.iter().filter(|net| !net.addr().is_unicast_link_local())
     }
 }
 
@@ -123,7 +142,7 @@ impl Snapshot {
             snapshot.own4.extend(nets.iter().map(Ipv4Net::addr));
             let wide = nets.iter().filter(|net| net.prefix_len() < 31);
             snapshot.broadcasts.extend(wide.map(Ipv4Net::broadcast));
-            snapshot.own6.extend(interface.addresses6.iter().map(Ipv6Net::addr));
+            snapshot.own6.extend(interface.beyond_link().map(Ipv6Net::addr));
         }
         snapshot.own4.sort_unstable();
         snapshot.own6.sort_unstable();

@@ -230,6 +230,9 @@ impl<'umem> Engine<'_, 'umem> {
             Report::AskedByKernel { port, address } => {
                 format!("report {} kernel asks for {address}", name(*port))
             }
+            Report::GroupsChanged(port) => {
+                format!("report {} kernel's groups changed", name(*port))
+            }
             Report::Heard { port, said } => format!("report {} {}", name(*port), heard(said)),
         }
     }

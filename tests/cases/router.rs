@@ -108,6 +108,7 @@ fn interface(id: PortId, port: &Port) -> Interface {
         mtu: port.mtu.unwrap_or(MTU),
         addresses4: Vec::new(),
         addresses6: Vec::new(),
+        virtuals: Vec::new(),
         link_local: ipv6::link_local_of(mac),
         groups: Vec::new(),
         // A veth's peer leaves checksums to the card that it takes us for.

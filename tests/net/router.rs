@@ -59,6 +59,12 @@ impl Config {
         Self { socket: directory.join("api.sock"), router, rest }
     }
 
+    /// A router.toml that is shipped as an example: its cards are this network's.
+    pub fn example(text: &str, directory: &Path) -> Self {
+        let text = text.replace("enp1s0", LAN_DEVICE).replace("enp2s0", WAN_DEVICE);
+        Self::of(text.parse().expect("the example is valid TOML"), directory)
+    }
+
     /// The API's socket, by a name of its own in the test's directory.
     pub fn socket(mut self, name: &str) -> Self {
         self.socket.set_file_name(name);

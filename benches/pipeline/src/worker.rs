@@ -33,6 +33,7 @@ fn interface(number: usize) -> Interface {
         mtu: MTU,
         addresses4: vec![format!("198.18.{number}.1/24").parse().expect("a subnet")],
         addresses6: vec![format!("2001:db8:{number}::1/64").parse().expect("a subnet")],
+        virtuals: Vec::new(),
         link_local: ipv6::link_local_of(MACS[number]),
         groups: Vec::new(),
         unfinished_checksums: false,

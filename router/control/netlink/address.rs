@@ -23,6 +23,8 @@ pub struct Address {
     pub permanent: bool,
     /// We gave it (`IFA_PROTO` is [`PROTOCOL`]).
     pub ours: bool,
+    /// The kernel uses it: it does not still ask whether somebody else has it, nor does anybody.
+    pub usable: bool,
 }
 
 /// What [`Netlink::sync_addresses`] does: a plan, made before anything is touched.
@@ -161,8 +163,10 @@ fn address(message: &AddressMessage) -> Option<Address> {
         }
     }
     let net = IpNet::new(local.or(other)?, message.header.prefix_len).ok()?;
-    let permanent = message.header.flags.contains(AddressHeaderFlags::Permanent);
-    Some(Address { net, permanent, ours })
+    let flags = message.header.flags;
+    let permanent = flags.contains(AddressHeaderFlags::Permanent);
+    let usable = !flags.intersects(AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed);
+    Some(Address { net, permanent, ours, usable })
 }
 
 #[cfg(test)]
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_others_gave_stays_and_what_is_there_is_not_touched() {
-        let of = |text, ours| Address { net: net(text), permanent: true, ours };
+        let of = |text, ours| Address { net: net(text), permanent: true, ours, usable: true };
         let now = [of("10.0.0.1/24", true), of("10.0.0.9/32", false), of("fd00::1/64", true)];
         let plan = Changes::plan(&now, &[net("fd00::1/64"), net("10.0.1.1/24")]);
         assert_eq!(plan.remove, [net("10.0.0.1/24")]);

@@ -3,8 +3,9 @@
 
 use futures::TryStreamExt;
 use netlink_packet_route::link::{
-    InfoData, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoTun, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
+use netlink_packet_route::neighbour::NeighbourFlags;
 use rtnetlink::packet_core::Nla;
 
 use super::{Netlink, NetlinkError, sysctl};
@@ -33,6 +34,8 @@ pub struct Link {
     pub no_arp: bool,
     /// `IFF_ALLMULTI` is set: frames for every group come in.
     pub all_multicast: bool,
+    /// Of a macvlan: the device that it is on.
+    pub macvlan_on: Option<u32>,
 }
 
 /// What a tap takes over from its port.
@@ -73,12 +76,17 @@ impl Netlink {
         }
     }
 
-    /// Make the tap `name` look like its port, and bring it up. Its addresses come next
-    /// ([`Netlink::sync_addresses`]). Returns the tap's index.
+    /// Make the tap `name` look like its port, and, unless it is to stay down, bring it up. Its
+    /// addresses come next ([`Netlink::sync_addresses`]). Returns the tap's index.
     ///
     /// # Errors
     /// [`NetlinkError`], the tap being half made up.
-    pub async fn dress_tap(&self, name: &str, as_port: Appearance) -> Result<u32, NetlinkError> {
+    pub async fn dress_tap(
+        &self,
+        name: &str,
+        as_port: Appearance,
+        up: bool,
+    ) -> Result<u32, NetlinkError> {
         let gone = || NetlinkError::new(name, "look up", rtnetlink::Error::RequestFailed);
         let link = self.link(name).await?.ok_or_else(gone)?;
         sysctl::prepare_tap(name)?;
@@ -88,7 +96,9 @@ impl Netlink {
         if link.mtu != as_port.mtu {
             self.set_mtu(link.index, as_port.mtu).await?;
         }
-        self.set_up(link.index, true).await?;
+        if up {
+            self.set_up(link.index, true).await?;
+        }
         Ok(link.index)
     }
 
@@ -99,6 +109,32 @@ impl Netlink {
     pub async fn set_mac(&self, index: u32, mac: MacAddress) -> Result<(), NetlinkError> {
         let attribute = LinkAttribute::Address(mac.octets().to_vec());
         self.set_attribute(index, attribute, "set MAC").await
+    }
+
+    /// Have the card let frames to one more MAC in, or not any more. That it does so, or does not,
+    /// already is no error; nor is a device that lets all in and has no list.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn set_filter(
+        &self,
+        index: u32,
+        mac: MacAddress,
+        on: bool,
+    ) -> Result<(), NetlinkError> {
+        // As `bridge fdb add MAC dev CARD self` does it.
+        let mut request = self.handle.neighbours().add_bridge(index, &mac.octets());
+        request.message_mut().header.flags = NeighbourFlags::Own;
+        let done = if on {
+            request.execute().await
+        } else {
+            let message = request.message_mut().clone();
+            self.handle.neighbours().del(message).execute().await
+        };
+        match done.map_err(|e| NetlinkError::new(mac, "set filter", e)) {
+            Err(error) if !error.is_absent() && !error.is_there() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Set the device's MTU, in octets.
@@ -168,7 +204,9 @@ impl From<&LinkMessage> for Link {
             tap_queues: None,
             no_arp: has(LinkFlags::Noarp),
             all_multicast: has(LinkFlags::Allmulti),
+            macvlan_on: None,
         };
+        let (mut on, mut is_macvlan) = (None, false);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -177,10 +215,15 @@ impl From<&LinkMessage> for Link {
                 LinkAttribute::Address(octets) => {
                     link.mac = octets.as_slice().try_into().map_or(MacAddress::ZERO, MacAddress);
                 }
-                LinkAttribute::LinkInfo(infos) => link.tap_queues = infos.iter().find_map(queues),
+                LinkAttribute::LinkInfo(infos) => {
+                    link.tap_queues = infos.iter().find_map(queues);
+                    is_macvlan = infos.contains(&LinkInfo::Kind(InfoKind::MacVlan));
+                }
+                LinkAttribute::Link(index) => on = Some(*index),
                 _ => {}
             }
         }
+        link.macvlan_on = on.filter(|_| is_macvlan);
         link
     }
 }
@@ -216,7 +259,12 @@ mod tests {
         assert_eq!((link.index, link.name.as_str(), link.mtu), (7, "lan", 1500));
         assert!(link.up && link.running && link.no_arp && !link.all_multicast);
         assert_eq!(link.mac, MacAddress([2, 0, 0, 0, 0, 1]));
-        assert_eq!(link.tap_queues, None);
+        assert_eq!((link.tap_queues, link.macvlan_on), (None, None));
+        for (kind, on) in [(InfoKind::MacVlan, Some(4)), (InfoKind::Vlan, None)] {
+            message.attributes =
+                vec![LinkAttribute::Link(4), LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)])];
+            assert_eq!(Link::from(&message).macvlan_on, on);
+        }
 
         message.attributes = vec![LinkAttribute::Address(vec![0; 20])]; // InfiniBand
         assert_eq!(Link::from(&message).mac, MacAddress::ZERO);

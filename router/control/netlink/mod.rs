@@ -62,6 +62,12 @@ impl NetlinkError {
         matches!(self.source.raw_os_error(), Some(2 | 3 | 19 | 99))
     }
 
+    /// Whether the thing to be made was there already, or need not be.
+    fn is_there(&self) -> bool {
+        // EEXIST, EOPNOTSUPP
+        matches!(self.source.raw_os_error(), Some(17 | 95))
+    }
+
     fn new(object: impl ToString, call: &'static str, error: rtnetlink::Error) -> Self {
         let source = match error {
             rtnetlink::Error::NetlinkError(message) => message.to_io(),
