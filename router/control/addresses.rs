@@ -186,7 +186,7 @@ impl Router {
         self.neighbours.remove(id, own.net.addr(), &mut self.actions);
         self.ports[id.index()].addresses.push(own);
         for (to, origin, action) in routes_of(id, own.net) {
-            let outcome = self.rib.insert(to, origin, action, &mut self.hops, &mut self.fib);
+            let outcome = self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.fib);
             if let Err(full) = outcome {
                 self.remove_address(id, own.net);
                 return Err(NoRoom { to, full });
@@ -213,9 +213,9 @@ impl Router {
                 Some((_, _, action)) => {
                     let action = action.clone();
                     let _the_entry_exists =
-                        self.rib.insert(to, origin, action, &mut self.hops, &mut self.fib);
+                        self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.fib);
                 }
-                None => drop(self.rib.remove(to, origin, &mut self.hops, &mut self.fib)),
+                None => drop(self.rib.remove(to, origin.into(), &mut self.hops, &mut self.fib)),
             }
         }
         self.forget_neighbours_of(id, net);
