@@ -171,6 +171,26 @@ impl Hops {
         Ok(())
     }
 
+    /// No route leads to this very address any more: if it is a neighbour's, its own does again.
+    pub fn reinstate(&mut self, address: IpAddr, rib: &Rib, fib: &mut FibWriter) {
+        if rib.contains(IpNet::from(address)) {
+            return;
+        }
+        let of_port = |number| Some((PortId::new(number)?, address));
+        let keys = (0..self.egress.len()).filter_map(of_port);
+        for key in keys {
+            let hop = self.neighbours.get_mut(&key).filter(|hop| hop.mac.is_some());
+            if let Some(hop) = hop.filter(|_| !is_link_local(address)) {
+                hop.host_route = write(fib, IpNet::from(address), hop.id).is_ok();
+            }
+        }
+    }
+
+    /// Whether packets for this address go to it as a neighbour.
+    pub fn is_neighbour(&self, address: IpAddr, hop: NextHopId) -> bool {
+        self.by_id.get(&hop).is_some_and(|(_, neighbour)| *neighbour == address)
+    }
+
     /// A neighbour's MAC is not known any more.
     pub fn withdraw(&mut self, port: PortId, address: IpAddr, rib: &Rib, fib: &mut FibWriter) {
         let adjacency = self.adjacency(port, None);
