@@ -59,9 +59,9 @@ fn read_tables(section: &mut Section<'_, '_>) -> Option<Vec<u32>> {
             Some(table) => tables.push(table),
         }
     }
-    if tables.len() > TABLES_MAX {
+    if !(1..=TABLES_MAX).contains(&tables.len()) {
         let message = format_args!("{} tables", tables.len());
-        let help = format_args!("name at most {TABLES_MAX}");
+        let help = format_args!("name 1 to {TABLES_MAX}, or write routes = false");
         section.refuse("tables", value.span(), message, help);
     }
     Some(tables)

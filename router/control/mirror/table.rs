@@ -255,3 +255,6 @@ fn is_one(route: &KernelRoute) -> bool {
 fn count(hops: &[KernelHop]) -> u8 {
     u8::try_from(hops.len()).unwrap_or(u8::MAX)
 }
+
+#[cfg(test)]
+mod tests;
