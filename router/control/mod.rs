@@ -118,7 +118,11 @@ impl Router {
                 _ = self.bell.readable() => self.read_mail(),
                 Some(request) = self.requests.recv() => self.reply(request),
                 event = self.links.next() => self.link_changed(event).await,
-                outcome = self.mirror.ready() => self.follow_kernel(outcome),
+                outcome = self.mirror.ready() => {
+                    self.follow_kernel(outcome);
+                    // Or else, in a storm, nobody would see what else is ready.
+                    tokio::task::yield_now().await;
+                }
                 () = timer, if deadline.is_some() => self.tick(),
                 _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,

@@ -30,6 +30,7 @@ mod complaints;
 pub mod corpus;
 mod figure;
 pub mod flood;
+pub mod flow;
 pub mod frames;
 pub mod freeze;
 mod kernel;

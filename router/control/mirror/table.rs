@@ -216,7 +216,9 @@ impl Table {
             let via: IpAddr = hop.via?;
             Some(NextHop { via, port, weight: hop.weight })
         };
-        let via: Vec<_> = ours.iter().filter_map(gateway).take(NEXT_HOPS_MAX).collect();
+        let mut via: Vec<_> = ours.iter().filter_map(gateway).take(NEXT_HOPS_MAX).collect();
+        // IPv6 tells them in one order and lists them in another.
+        via.sort_unstable_by_key(|hop| (hop.port, hop.via));
         match ours.first() {
             Some(_) if !via.is_empty() => Some(Action::Configured(RouteAction::Via(via))),
             Some(&(port, _)) => Some(Action::Connected(port)),
