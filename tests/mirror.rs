@@ -1,112 +1,19 @@
-//! Routes that `ip route` and routing daemons put into the kernel, forwarded by: what
-//! `router/control/mirror.rs` makes of them.
+//! Routes that `ip route` puts into the kernel, forwarded by: what `router/control/mirror.rs` makes of
+//! them, also when there are many.
 
 mod net;
 
-use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use net::canary::Canary;
 use net::flow::Flow;
-use net::{
-    Namespace, Router, Running, Topology, at_length, eventually, figure, seconds, started, sysctl,
+use net::mirror::{
+    BEHIND, BEHIND6, NET, NET6, batch, goes_by, goes_by_both, ip, kernel, lab, many, shows,
+    shows_none, verified,
 };
-
-/// An address behind the hosts wan and dmz, which both have it.
-const BEHIND: &str = "203.0.113.1";
-const BEHIND6: &str = "2001:db8:b::1";
-/// Where these are.
-const NET: &str = "203.0.113.0/24";
-const NET6: &str = "2001:db8:b::/48";
-
-/// Three links, and something behind two of them.
-fn lab() -> (Topology, Router) {
-    let (net, router) = started(Topology::builder().dmz());
-    for host in [&net.wan, net.dmz()] {
-        host.run(&format!("ip addr add {BEHIND}/32 dev lo && ip addr add {BEHIND6}/128 dev lo"))
-            .succeeds();
-    }
-    (net, router)
-}
-
-/// A command of `ip` in the router's namespace.
-#[track_caller]
-fn ip(router: &Router, command: &str) {
-    router.host().run(&format!("ip {command}")).succeeds();
-}
-
-/// Wait until the router has such a route to these destinations.
-#[track_caller]
-fn shows(router: &Router, to: &str, wanted: impl Fn(&serde_json::Value) -> bool) {
-    shows_within(seconds(5), router, to, wanted);
-}
-
-#[track_caller]
-fn shows_within(
-    limit: Duration,
-    router: &Router,
-    to: &str,
-    wanted: impl Fn(&serde_json::Value) -> bool,
-) {
-    eventually(limit, &format!("the route to {to} is as it should be"), || {
-        router.show("routes").iter().any(|route| route["to"] == to && wanted(route))
-    });
-}
-
-/// Wait until the router has no route to these destinations.
-#[track_caller]
-fn shows_none(router: &Router, to: &str) {
-    eventually(seconds(5), &format!("no route to {to}"), || {
-        router.show("routes").iter().all(|route| route["to"] != to)
-    });
-}
-
-/// The kernel, the RIB and the FIB say the same.
-#[track_caller]
-fn verified(router: &Router) {
-    router.command("show routes --verify").succeeds();
-}
-
-/// Pings from lan go out by this port.
-#[track_caller]
-fn goes_by(net: &Topology, router: &Router, address: &str, port: &str) {
-    router.carries(port, 3, || {
-        net.lan.run(&format!("ping -c 3 -i 0.01 -W 2 {address}")).succeeds();
-    });
-}
-
-/// Flows from lan to this address go out by both ports.
-#[track_caller]
-fn goes_by_both(net: &Topology, router: &Router, address: &str) {
-    let send = format!("for p in $(seq 5001 5064); do echo > /dev/udp/{address}/$p; done");
-    router.carries("wan", 5, || router.carries("dmz", 5, || net.lan.run(&send).succeeds()));
-}
-
-/// A number of `show kernel`.
-#[track_caller]
-fn kernel(router: &Router, column: &str) -> u64 {
-    router.show("kernel")[0][column].as_u64().expect("a number")
-}
-
-/// Run a file of commands of `ip` in the router's namespace.
-#[track_caller]
-fn batch(net: &Topology, router: &Router, commands: &str) {
-    let file = net.directory.join("batch.ip");
-    fs::write(&file, commands).unwrap();
-    let line = format!("ip -batch {}", file.display());
-    router.host().run_for(seconds(120), &line).succeeds();
-}
-
-/// `count` routes of /28 from 100.64.0.0 on: `verb` and each by this gateway.
-fn many(verb: &str, count: u32, via: &str) -> String {
-    let line = |n: u32| {
-        let to = std::net::Ipv4Addr::from(0x6440_0000 + (n << 4));
-        format!("route {verb} {to}/28 via {via} proto bird metric 32\n")
-    };
-    (0..count).map(line).collect()
-}
+use net::{Router, Topology, at_length, eventually, figure, seconds, sysctl};
 
 #[test]
 fn a_route_of_the_kernel_is_forwarded_by_until_it_goes() {
@@ -233,6 +140,9 @@ fn ipv4_over_an_ipv6_gateway_and_hosts_on_the_link() {
     shows(&router, "198.51.100.0/24", |route| route["type"] == "connected");
     goes_by(&net, &router, "198.51.100.7", "dmz");
     verified(&router);
+    ip(&router, "route del 198.51.100.0/24 dev dmz");
+    shows_none(&router, "198.51.100.0/24");
+    net.lan.run("ping -c 1 -W 1 198.51.100.7").fails();
 }
 
 #[test]
@@ -320,17 +230,20 @@ fn tables_and_protocols_as_the_configuration_says() {
 }
 
 #[test]
-fn a_neighbour_whose_own_address_had_a_route_is_found_again() {
+fn a_neighbour_with_another_route_to_it_is_found_again() {
     needs_xrouter!();
     let (net, router) = lab();
-    goes_by(&net, &router, "10.2.0.2", "wan");
-    ip(&router, "route add blackhole 10.2.0.2/32");
-    shows(&router, "10.2.0.2/32", |route| route["type"] == "blackhole");
-    net.lan.run("ping -c 1 -W 1 10.2.0.2").fails();
-    ip(&router, "route del blackhole 10.2.0.2/32");
-    shows_none(&router, "10.2.0.2/32");
-    goes_by(&net, &router, "10.2.0.2", "wan");
-    verified(&router);
+    for to in ["10.2.0.2/32", "10.2.0.2/31"] {
+        goes_by(&net, &router, "10.2.0.2", "wan");
+        ip(&router, &format!("route add blackhole {to}"));
+        shows(&router, to, |route| route["type"] == "blackhole");
+        net.lan.run("ping -c 1 -W 1 10.2.0.2").fails();
+        verified(&router);
+        ip(&router, &format!("route del blackhole {to}"));
+        shows_none(&router, to);
+        goes_by(&net, &router, "10.2.0.2", "wan");
+        verified(&router);
+    }
 }
 
 /// R26: 100,000 changes as fast as `ip` makes them, and those who have nothing to do with them.
@@ -415,99 +328,4 @@ fn the_first_packet_on_a_new_way() {
     let measured = format!("p99 {p99:.1?}, median {median:.1?}");
     let asked = "route change to first packet on the new path: p99 <= 5 ms";
     figure("mirror", asked, measured, p99 <= Duration::from_millis(5));
-}
-
-/// BIRD with this configuration, in a namespace.
-fn bird(net: &Topology, host: &Namespace, name: &str, config: &str) -> Running {
-    let file = |kind: &str| net.directory.join(format!("{name}.{kind}")).display().to_string();
-    fs::write(file("conf"), format!("log stderr all;\nprotocol device {{}}\n{config}")).unwrap();
-    host.spawn_args(&["bird", "-f", "-c", &file("conf"), "-s", &file("ctl"), "-P", &file("pid")])
-}
-
-/// What BIRD in the router takes from its peers: rather from wan than from dmz.
-const BIRD: &str = "
-    router id 10.1.0.1;
-    template bgp peer {
-        local as 65001;
-        hold time 9;
-        connect retry time 1;
-        connect delay time 1;
-        error wait time 1, 2;
-        graceful restart on;
-    }
-    filter preferred { bgp_local_pref = 200; accept; }
-    protocol kernel kernel4 { ipv4 { export all; }; }
-    protocol kernel kernel6 { ipv6 { export all; }; }
-    protocol bgp wan4 from peer {
-        neighbor 10.2.0.2 as 65002;
-        ipv4 { import filter preferred; export none; };
-    }
-    protocol bgp wan6 from peer {
-        neighbor 2001:db8:2::2 as 65002;
-        ipv6 { import filter preferred; export none; };
-    }
-    protocol bgp dmz4 from peer {
-        neighbor 10.4.0.2 as 65004;
-        ipv4 { import all; export none; };
-    }
-    protocol bgp dmz6 from peer {
-        neighbor 2001:db8:4::2 as 65004;
-        ipv6 { import all; export none; };
-    }";
-
-/// What BIRD in the host with this subnet tells the router.
-fn peer(subnet: u8) -> String {
-    let session = |family: &str, router: String| {
-        format!(
-            "protocol bgp router{family} {{ local as 6500{subnet}; neighbor {router} as 65001; \
-             hold time 9; connect retry time 1; connect delay time 1; error wait time 1, 2; \
-             ipv{family} {{ import none; export all; }}; }}\n"
-        )
-    };
-    format!(
-        "router id 10.{subnet}.0.2;\n\
-         protocol static {{ ipv4; route {NET} blackhole; }}\n\
-         protocol static {{ ipv6; route {NET6} blackhole; }}\n"
-    ) + &session("4", format!("10.{subnet}.0.1"))
-        + &session("6", format!("2001:db8:{subnet}::1"))
-}
-
-#[test]
-fn bird_speaks_bgp_behind_the_taps() {
-    needs_xrouter!();
-    let (net, router) = lab();
-    let _wan = bird(&net, &net.wan, "wan", &peer(2));
-    let _dmz = bird(&net, net.dmz(), "dmz", &peer(4));
-    let ours = bird(&net, router.host(), "router", BIRD);
-    let by = |port: &'static str| {
-        move |route: &serde_json::Value| route["port"] == port && route["protocol"] == "bird"
-    };
-    shows_within(seconds(20), &router, NET, by("wan"));
-    shows_within(seconds(20), &router, NET6, by("wan"));
-    goes_by(&net, &router, BEHIND, "wan");
-    goes_by(&net, &router, BEHIND6, "wan");
-    verified(&router);
-
-    // R28: BIRD is killed; what it told the kernel stays, and is forwarded by.
-    ours.signal(libc::SIGKILL);
-    let _killed = ours.wait(seconds(5));
-    goes_by(&net, &router, BEHIND, "wan");
-    let _ours = bird(&net, router.host(), "router", BIRD);
-
-    // The link to wan is cut: the tap loses its carrier, BIRD its sessions there.
-    eventually(seconds(20), "BIRD has its sessions again", || {
-        let control = net.directory.join("router.ctl").display().to_string();
-        let protocols = router.host().run(&format!("birdc -s {control} show protocols"));
-        protocols.lines_with("Established") == 4
-    });
-    let cut = Instant::now();
-    net.wan.run("ip link set eth0 down").succeeds();
-    shows_within(seconds(20), &router, NET, by("dmz"));
-    shows_within(seconds(20), &router, NET6, by("dmz"));
-    let took = cut.elapsed();
-    goes_by(&net, &router, BEHIND, "dmz");
-    goes_by(&net, &router, BEHIND6, "dmz");
-    verified(&router);
-    let asked = "a cut link, BGP: the other way, within the hold time of 9 s";
-    figure("BIRD", asked, format!("{took:.1?}"), took <= seconds(9));
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::groups::Groups;
-use super::rib::{Rib, erase, write};
+use super::rib::{Action, Rib, erase, write};
 use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::MacAddress;
 use crate::pipeline::verdict::Awaited;
@@ -171,17 +171,21 @@ impl Hops {
         Ok(())
     }
 
-    /// No route leads to this very address any more: if it is a neighbour's, its own does again.
-    pub fn reinstate(&mut self, address: IpAddr, rib: &Rib, fib: &mut FibWriter) {
-        if rib.contains(IpNet::from(address)) {
-            return;
-        }
-        let of_port = |number| Some((PortId::new(number)?, address));
-        let keys = (0..self.egress.len()).filter_map(of_port);
-        for key in keys {
-            let hop = self.neighbours.get_mut(&key).filter(|hop| hop.mac.is_some());
-            if let Some(hop) = hop.filter(|_| !is_link_local(address)) {
-                hop.host_route = write(fib, IpNet::from(address), hop.id).is_ok();
+    /// The routes to these destinations are others now: neighbours among them have a route of their
+    /// own exactly as long as they are on the link.
+    pub fn review(&mut self, within: IpNet, rib: &Rib, fib: &mut FibWriter) {
+        let known = |(_, hop): &(&(PortId, IpAddr), &mut Hop)| hop.mac.is_some();
+        for (&(port, address), hop) in self.neighbours.iter_mut().filter(known) {
+            let to = IpNet::from(address);
+            if !within.contains(&address) || is_link_local(address) {
+                continue;
+            }
+            let found = rib.lookup(address).filter(|_| !rib.contains(to));
+            let on_link = found.is_some_and(|found| *found.2.does() == Action::Connected(port));
+            if on_link && !hop.host_route {
+                hop.host_route = write(fib, to, hop.id).is_ok();
+            } else if !on_link && std::mem::take(&mut hop.host_route) && !rib.contains(to) {
+                erase(fib, to);
             }
         }
     }

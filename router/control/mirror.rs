@@ -13,6 +13,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -30,6 +31,8 @@ use table::{Change, Key, Table, source};
 const SLICE: usize = 256;
 /// From the need of a new list to asking for it: what makes one need is seldom alone.
 const STORM: Duration = Duration::from_millis(100);
+/// From a failure of the socket to the next attempt.
+const AGAIN: Duration = Duration::from_secs(1);
 /// From a route for which there was no room until all are tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -45,6 +48,8 @@ pub(super) struct Mirror {
     is_lossy: bool,
     /// When a new list is to be asked for.
     ask_at: Option<Instant>,
+    /// The socket failed, and is left alone so long.
+    rests_until: Option<Instant>,
     /// Routes that were not listed, and so are to go.
     stale: Vec<Key>,
     /// Which devices are up.
@@ -77,6 +82,10 @@ impl Mirror {
             return Ok(());
         }
         let Some(feed) = &mut self.feed else { return pending().await };
+        if let Some(until) = self.rests_until {
+            sleep_until(until).await;
+            self.rests_until = None;
+        }
         match self.ask_at.filter(|_| !self.is_listing) {
             None => feed.read().await,
             Some(at) => tokio::select! {
@@ -95,7 +104,8 @@ impl Mirror {
     /// The kernel forgets IPv4 routes over a device that goes or is set down without a word, and
     /// revives others when it is set up.
     pub fn device_is(&mut self, link: &Link) {
-        if self.devices.insert(link.index, link.up) != Some(link.up) {
+        // Of a new device news tell enough.
+        if self.devices.insert(link.index, link.up) == Some(!link.up) {
             self.ask_in(STORM);
         }
     }
@@ -120,6 +130,13 @@ impl Mirror {
     fn overrun(&mut self) {
         (self.overruns, self.is_lossy) = (self.overruns + 1, true);
         self.ask_in(STORM);
+    }
+
+    /// The socket does not work: try again.
+    fn fail(&mut self, error: &io::Error) {
+        tracing::error!("the kernel's routes: {error}; all are asked for again");
+        let again = Instant::now() + AGAIN;
+        (self.is_listing, self.ask_at, self.rests_until) = (false, Some(again), Some(again));
     }
 
     /// Ask for the list if it is time.
@@ -159,16 +176,15 @@ impl Mirror {
 impl Router {
     /// Something happened that [`Mirror::ready`] waited for.
     pub(super) fn follow_kernel(&mut self, outcome: io::Result<()>) {
-        match outcome.and_then(|()| self.hear_kernel()) {
-            Ok(()) => {}
+        let outcome = match outcome {
             Err(error) if error.raw_os_error() == Some(OVERRUN) => {
                 self.mirror.overrun();
+                Ok(())
             }
-            Err(error) => {
-                tracing::error!("the kernel's routes: {error}; all are listed anew");
-                self.mirror.is_listing = false;
-                self.mirror.ask_in(Duration::from_secs(1));
-            }
+            other => other.and_then(|()| self.hear_kernel()),
+        };
+        if let Err(error) = outcome {
+            self.mirror.fail(&error);
         }
         self.sweep();
         self.reclaim();
@@ -203,6 +219,7 @@ impl Router {
 
     fn mirror_route(&mut self, (to, metric): Key, action: Action) {
         self.mirror.changes += 1;
+        let on_link = self.is_on_link(to, metric) || matches!(action.does(), Action::Connected(_));
         let (hops, fib) = (&mut self.hops, &mut self.fib);
         if let Err(full) = self.rib.insert(to, source(metric), action, hops, fib) {
             if self.mirror.refused == 0 {
@@ -211,13 +228,26 @@ impl Router {
             self.mirror.refused += 1;
             self.mirror.ask_in(RETRY);
         }
+        self.review(to, on_link);
     }
 
     fn forget_mirrored(&mut self, (to, metric): Key) {
         self.mirror.changes += 1;
+        let on_link = self.is_on_link(to, metric);
         self.rib.remove(to, source(metric), &mut self.hops, &mut self.fib);
-        if to.prefix_len() == to.max_prefix_len() {
-            self.hops.reinstate(to.addr(), &self.rib, &mut self.fib);
+        self.review(to, on_link);
+    }
+
+    /// Whether the kernel has said that these destinations are hosts on a link.
+    fn is_on_link(&self, to: IpNet, metric: u32) -> bool {
+        let action = self.rib.action(to, source(metric));
+        action.is_some_and(|action| matches!(action.does(), Action::Connected(_)))
+    }
+
+    /// A route came or went: neighbours that it concerns are on the link now, or not any more.
+    fn review(&mut self, to: IpNet, on_link: bool) {
+        if on_link || self.config.connected().any(|(_, subnet)| subnet.contains(&to)) {
+            self.hops.review(to, &self.rib, &mut self.fib);
         }
     }
 

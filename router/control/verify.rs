@@ -96,10 +96,8 @@ fn wrong_entries(rib: &Rib, hops: &Hops, fib: &FibWriter) -> impl Iterator<Item 
             IpAddr::V6(address) => fib.fib().v6.lookup(address.into()),
         };
         let (to, wanted) = rib.next_hop(address)?;
-        let is_right = found == Some(wanted)
-            || found.is_some_and(|hop| {
-                hops.is_neighbour(address, hop) && !rib.contains(address.into())
-            });
+        let is_neighbour = || found.is_some_and(|hop| hops.is_neighbour(address, hop));
+        let is_right = found == Some(wanted) || (is_on_link(rib, address) && is_neighbour());
         (!is_right).then(|| Difference {
             to: format!("{address} of {to}"),
             between: "RIB and FIB".into(),
@@ -108,6 +106,11 @@ fn wrong_entries(rib: &Rib, hops: &Hops, fib: &FibWriter) -> impl Iterator<Item 
         })
     });
     wrong.take(DIFFERENCES_MAX)
+}
+
+fn is_on_link(rib: &Rib, address: IpAddr) -> bool {
+    let found = rib.lookup(address);
+    found.is_some_and(|(_, _, action)| matches!(action.does(), Action::Connected(_)))
 }
 
 fn nothing() -> String {

@@ -35,6 +35,7 @@ pub mod frames;
 pub mod freeze;
 mod kernel;
 pub mod ledger;
+pub mod mirror;
 pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;

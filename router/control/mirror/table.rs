@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use crate::config::{self, NEXT_HOPS_MAX, NextHop, RouteAction};
@@ -47,7 +48,7 @@ pub struct Table {
     /// Behind these stand others.
     stacked: BTreeSet<Key>,
     /// While all is listed: what there is.
-    seen: Option<HashSet<Key>>,
+    seen: Option<HashSet<Key, RandomState>>,
 }
 
 /// The RIB's name for a route of the kernel.
@@ -65,7 +66,7 @@ impl Table {
     pub fn list_begins(&mut self) {
         self.objects.clear();
         self.stacked.clear();
-        self.seen = Some(HashSet::new());
+        self.seen = Some(HashSet::default());
     }
 
     /// All was listed: the routes that are not there any more.

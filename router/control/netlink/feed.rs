@@ -15,7 +15,7 @@ use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{
     Emitable, NLM_F_APPEND, NLM_F_DUMP, NLM_F_MULTIPART, NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_DONE,
-    NLMSG_ERROR, NetlinkBuffer,
+    NLMSG_ERROR, NetlinkBuffer, parse_i32,
 };
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{AsyncSocket, SocketAddr, TokioSocket};
@@ -57,7 +57,7 @@ pub enum News {
     ObjectGone(u32),
     /// All that there is has been listed since [`Feed::ask`].
     AllListed,
-    /// The queue ran over: how much was lost is not known.
+    /// The queue ran over, or a list ended early: how much was lost is not known.
     Overrun,
 }
 
@@ -190,6 +190,9 @@ impl Feed {
     ) -> io::Result<()> {
         match message.message_type() {
             NLMSG_DONE | NLMSG_ERROR if message.sequence_number() == self.sequence => {
+                if !is_whole(message.payload()) {
+                    tell(News::Overrun);
+                }
                 return self.list_next(tell);
             }
             RTM_NEWROUTE => tell(match KernelRoute::parse(message.payload()) {
@@ -211,8 +214,7 @@ impl Feed {
         Ok(())
     }
 
-    /// One listing has ended, or the kernel does not have such things (no such table, no objects,
-    /// no IPv6).
+    /// One listing has ended.
     fn list_next(&mut self, tell: &mut impl FnMut(News)) -> io::Result<()> {
         let next = match self.listing {
             Listing::Nothing => return Ok(()),
@@ -256,6 +258,13 @@ fn way(flags: u16) -> Way {
     }
 }
 
+/// Whether all was listed. ENOENT, EOPNOTSUPP, EAFNOSUPPORT: the kernel has no such table, no objects,
+/// no IPv6. Any other error says nothing of what there is.
+fn is_whole(payload: &[u8]) -> bool {
+    let error = payload.get(..4).and_then(|octets| parse_i32(octets).ok());
+    matches!(error, None | Some(0 | -2 | -95 | -97))
+}
+
 /// The body of a request for the routes of one table: the kernel filters.
 fn filter(family: AddressFamily, table: u32) -> Vec<u8> {
     let mut message = RouteMessage::default();
@@ -277,4 +286,36 @@ fn request(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     message.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
     message.set_sequence_number(sequence);
     octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_flags_say_of_a_route() {
+        const CREATE: u16 = 0x400;
+        assert_eq!(way(CREATE), Way::Added);
+        assert_eq!(way(CREATE | NLM_F_REPLACE), Way::Replaces);
+        assert_eq!(way(CREATE | NLM_F_APPEND), Way::Appended);
+        assert_eq!(way(NLM_F_MULTIPART), Way::Listed);
+    }
+
+    #[test]
+    fn a_list_that_ended_early_is_not_all_there_is() {
+        assert!(is_whole(&[]) && is_whole(&0i32.to_ne_bytes()));
+        assert!(is_whole(&(-2i32).to_ne_bytes()), "no such table");
+        assert!(!is_whole(&(-16i32).to_ne_bytes()), "EBUSY");
+        assert!(!is_whole(&(-12i32).to_ne_bytes()), "ENOMEM");
+    }
+
+    #[test]
+    fn a_request_is_as_the_kernel_reads_it() {
+        let octets = request(RTM_GETROUTE, 7, &filter(AddressFamily::Inet6, 1000));
+        let message = NetlinkBuffer::new_checked(&octets[..]).unwrap();
+        assert_eq!((message.message_type(), message.sequence_number()), (RTM_GETROUTE, 7));
+        assert_eq!(message.flags(), NLM_F_REQUEST | NLM_F_DUMP);
+        let table = [[8, 0, 15, 0], 1000u32.to_le_bytes()].concat();
+        assert_eq!(message.payload(), [&[10][..], &[0; 11], &table].concat());
+    }
 }
