@@ -3,8 +3,9 @@
 //!
 //! | path | answer |
 //! | --- | --- |
-//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` | rows |
+//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` `/v1/kernel` | rows |
 //! | `/v1/routes/ADDRESS` | the way that an address takes |
+//! | `/v1/verify` | where the kernel's routes, and the tables here, are not alike: rows |
 //! | `/` | a page that shows them |
 #![forbid(unsafe_code)]
 
@@ -124,6 +125,8 @@ fn routes(handle: Handle) -> Router {
         .route("/v1/police", rows(Question::Police))
         .route("/v1/workers", rows(Question::Workers))
         .route("/v1/tables", rows(Question::Tables))
+        .route("/v1/kernel", rows(Question::Kernel))
+        .route("/v1/verify", rows(Question::Verify))
         .with_state(handle)
 }
 

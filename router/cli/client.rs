@@ -11,15 +11,20 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-/// How long the router may take to answer.
+/// How long the router may take to answer what it knows.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The body of the answer to `GET path`.
 pub(super) fn get(socket: &Path, path: &str) -> anyhow::Result<Bytes> {
+    get_in(PATIENCE, socket, path)
+}
+
+/// The same for an answer that may take `patience`.
+pub(super) fn get_in(patience: Duration, socket: &Path, path: &str) -> anyhow::Result<Bytes> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, ask(socket, path)).await.with_context(|| {
-            format!("the router at {} did not answer in {PATIENCE:?}", socket.display())
+        tokio::time::timeout(patience, ask(socket, path)).await.with_context(|| {
+            format!("the router at {} did not answer in {patience:?}", socket.display())
         })?
     })
 }

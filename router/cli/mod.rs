@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
@@ -44,6 +44,10 @@ enum Command {
         what: show::What,
         /// With `routes`: show the way that this address takes
         address: Option<IpAddr>,
+        /// With `routes`: compare them with the kernel's and with what packets are forwarded by;
+        /// exit code 1 if there are differences, which are shown and then put right
+        #[arg(long, conflicts_with = "address")]
+        verify: bool,
         #[command(flatten)]
         running: Running,
         /// JSON for programs instead of a table for people
@@ -81,8 +85,12 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse() {
         Cli { config: Some(file), .. } => start(&file),
         Cli { command: Some(Command::Check { config }), .. } => check(&config),
-        Cli { command: Some(Command::Show { what, address, running, json }), .. } => {
-            running.socket().and_then(|socket| show::show(what, address, &socket, json))
+        Cli { command: Some(Command::Show { what, address, verify, running, json }), .. } => {
+            running.socket().and_then(|socket| match (verify, what) {
+                (false, _) => show::show(what, address, &socket, json),
+                (true, show::What::Routes) => show::verify(&socket, json),
+                (true, _) => bail!("--verify goes with `show routes` only"),
+            })
         }
         Cli { config: None, command: None } => {
             return match Cli::command().print_help() {

@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::ValueEnum;
@@ -13,6 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::client;
 use crate::control::view;
+
+/// How long it may take to compare millions of routes.
+const VERIFY: Duration = Duration::from_secs(60);
 
 /// What can be shown.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +37,8 @@ pub(crate) enum What {
     Workers,
     /// How full each table is
     Tables,
+    /// How it stands with the kernel's routes
+    Kernel,
 }
 
 impl What {
@@ -46,6 +52,7 @@ impl What {
             Self::Police => "/v1/police",
             Self::Workers => "/v1/workers",
             Self::Tables => "/v1/tables",
+            Self::Kernel => "/v1/kernel",
         }
     }
 }
@@ -77,6 +84,7 @@ pub(super) fn show(
         What::Police => police(&rows(&answer)?),
         What::Workers => workers(&rows(&answer)?),
         What::Tables => tables(&rows(&answer)?),
+        What::Kernel => kernel(&rows(&answer)?),
     };
     print(&table.trim_fmt())
 }
@@ -150,17 +158,24 @@ fn ports(rows: &[view::Port]) -> Table {
 }
 
 fn routes(rows: &[view::Route]) -> Table {
-    let mut table = table(&["to", "type", "via", "port", "origin"]);
+    let mut table = table(&["to", "type", "via", "port", "origin", "metric"]);
     for route in rows {
         table.add_row([
             Cell::new(&route.to),
             Cell::new(&route.kind),
             Cell::new(via(route)),
             Cell::new(or_dash(route.port.as_ref())),
-            Cell::new(&route.origin),
+            Cell::new(origin(route)),
+            number(route.metric.into()),
         ]);
     }
     table
+}
+
+/// `kernel bird`
+fn origin(route: &view::Route) -> String {
+    let words = [Some(&route.origin), route.protocol.as_ref()];
+    words.into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
 }
 
 fn via(route: &view::Route) -> String {
@@ -287,6 +302,37 @@ fn tables(rows: &[view::Table]) -> Table {
             number(row.limit),
             number(row.refused),
         ]);
+    }
+    table
+}
+
+fn kernel(rows: &[view::Kernel]) -> Table {
+    let mut table = table(&["state", "routes", "changes", "overruns", "listings", "refused"]);
+    for row in rows {
+        let numbers = [row.routes, row.changes, row.overruns, row.listings, row.refused];
+        let state = good_or_bad(&row.state, "in step");
+        table.add_row(std::iter::once(state).chain(numbers.map(number)));
+    }
+    table
+}
+
+/// Compare the kernel's routes with those of the router at `socket`, and print what differs: then
+/// it is an error.
+pub(super) fn verify(socket: &Path, json: bool) -> anyhow::Result<()> {
+    let answer = client::get_in(VERIFY, socket, "/v1/verify")?;
+    let found: Vec<view::Difference> = rows(&answer)?;
+    if json {
+        print(&serde_json::to_string_pretty(&found)?)?;
+    } else if !found.is_empty() {
+        print(&differences(&found).trim_fmt())?;
+    }
+    if found.is_empty() { Ok(()) } else { bail!("{} differences", found.len()) }
+}
+
+fn differences(rows: &[view::Difference]) -> Table {
+    let mut table = table(&["to", "between", "the one says", "the other says"]);
+    for row in rows {
+        table.add_row([&row.to, &row.between, &row.wanted, &row.found]);
     }
     table
 }

@@ -10,12 +10,14 @@
 
 mod address;
 mod api;
+mod kernel;
 mod limits;
 mod mistake;
 mod neighbour;
 mod police;
 mod policy;
 mod port;
+pub mod protocol;
 mod route;
 mod router;
 mod section;
@@ -23,11 +25,12 @@ mod section;
 mod tests;
 
 pub use api::Api;
+pub use kernel::Kernel;
 pub use limits::{Resolution, Tables};
 pub use mistake::{ConfigError, ConfigErrors};
 pub use neighbour::StaticNeighbour;
 pub use port::{Port, PortMode};
-pub use route::{NextHop, Route, RouteAction};
+pub use route::{NEXT_HOPS_MAX, NextHop, Route, RouteAction};
 pub use router::{FastPath, Poll, RouterSection};
 
 use std::fs;
@@ -45,8 +48,18 @@ use crate::id::PortId;
 use crate::table::police::Limits;
 use crate::table::policy::Policy;
 
-const SECTIONS: Keys =
-    &["router", "policy", "police", "tables", "resolution", "api", "port", "route", "neighbour"];
+const SECTIONS: Keys = &[
+    "router",
+    "policy",
+    "police",
+    "tables",
+    "resolution",
+    "kernel",
+    "api",
+    "port",
+    "route",
+    "neighbour",
+];
 
 /// A whole router.toml, checked. The default is what an empty file means.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -61,6 +74,8 @@ pub struct Config {
     pub tables: Tables,
     /// `[resolution]`
     pub resolution: Resolution,
+    /// `[kernel]`
+    pub kernel: Kernel,
     /// `[api]`
     pub api: Api,
     /// Each `[[port]]`; its place here is its [`PortId`].
@@ -109,6 +124,8 @@ impl Config {
         let tables = tables.map(|mut section| Tables::read(&mut section)).unwrap_or_default();
         let resolution = root.section("[resolution]", Resolution::KEYS);
         let resolution = resolution.map(|mut section| Resolution::read(&mut section));
+        let kernel = root.section("[kernel]", Kernel::KEYS);
+        let kernel = kernel.map(|mut section| Kernel::read(&mut section)).unwrap_or_default();
         let api = root.section("[api]", Api::KEYS);
         let api = api.map(|mut section| Api::read(&mut section)).unwrap_or_default();
         let links = port::read_all(&mut root, router.fastpath);
@@ -121,6 +138,7 @@ impl Config {
             policy,
             police,
             tables,
+            kernel,
             api,
         }
     }

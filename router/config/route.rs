@@ -47,7 +47,7 @@ pub struct NextHop {
 }
 
 /// Most next hops of one route.
-const NEXT_HOPS_MAX: usize = 64;
+pub const NEXT_HOPS_MAX: usize = 64;
 
 impl Route {
     pub(super) const KEYS: Keys = &["to", "via", "port", "onlink", "type"];

@@ -56,6 +56,7 @@ fn the_reference_has_every_key() {
         ("police", police::KEYS),
         ("tables", Tables::KEYS),
         ("resolution", Resolution::KEYS),
+        ("kernel", Kernel::KEYS),
         ("api", Api::KEYS),
         ("port", Port::KEYS),
         ("route", Route::KEYS),
@@ -84,6 +85,7 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.police, default.police);
     assert_eq!(shown.tables, default.tables);
     assert_eq!(shown.resolution, default.resolution);
+    assert_eq!(shown.kernel, default.kernel);
     assert_eq!(shown.api.socket, default.api.socket);
     assert_eq!(Config::parse("", "empty").unwrap(), default);
 }

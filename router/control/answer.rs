@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::neighbour::Neighbour;
-use super::request::Question;
+use super::request::{Question, Request};
 use super::rib::{Action, Source, adjacency_name, kind_name};
-use super::{Router, view};
-use crate::config::{NextHop, RouteAction};
+use super::{Router, verify, view};
+use crate::config::{NextHop, protocol};
 use crate::id::PortId;
 use crate::io::xdp::Traffic;
 use crate::pipeline::counters::PortCounters;
@@ -20,8 +20,17 @@ use crate::pipeline::verdict::DropReason;
 use crate::table::police::Class;
 
 impl Router {
+    /// Answer: at once, or when the kernel has been asked.
+    pub(super) fn reply(&mut self, request: Request) {
+        if request.question == Question::Verify && self.mirror.is_on() {
+            return self.mirror.verify(request.answer);
+        }
+        // Whoever asked may have gone away.
+        let _ = request.answer.send(self.answer(&request.question));
+    }
+
     /// The answer to a question, as JSON.
-    pub(super) fn answer(&self, question: &Question) -> Value {
+    fn answer(&self, question: &Question) -> Value {
         let value = match question {
             Question::Ports => serde_json::to_value(self.show_ports()),
             Question::Routes => serde_json::to_value(self.show_routes()),
@@ -32,6 +41,8 @@ impl Router {
             Question::Police => serde_json::to_value(self.show_police()),
             Question::Workers => serde_json::to_value(self.show_workers()),
             Question::Tables => serde_json::to_value(self.show_tables()),
+            Question::Kernel => serde_json::to_value([self.mirror.view(self.kernel_routes())]),
+            Question::Verify => Ok(verify::without_kernel(&self.rib, &self.hops, &self.fib)),
         };
         value.unwrap_or_else(|error| unreachable!("plain structs become JSON: {error}"))
     }
@@ -45,13 +56,8 @@ impl Router {
     }
 
     fn route(&self, to: IpNet, source: Source, action: &Action) -> view::Route {
-        let next_hops: Vec<_> = match action {
-            Action::Configured(RouteAction::Via(via)) => {
-                via.iter().map(|n| self.next_hop(n)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let port = match action {
+        let next_hops: Vec<_> = action.via().iter().map(|n| self.next_hop(n)).collect();
+        let port = match action.does() {
             Action::Connected(port) => Some(self.port_name(*port)),
             _ => next_hops.first().map(|next| next.port.clone()),
         };
@@ -60,6 +66,8 @@ impl Router {
             via: next_hops.first().map(|next| next.via.clone()),
             port,
             origin: source.origin.name().to_owned(),
+            protocol: action.note().map(|note| protocol::name(note.protocol)),
+            metric: source.metric,
             kind: kind_name(action).to_owned(),
             next_hops,
         }
@@ -78,13 +86,10 @@ impl Router {
 
     fn show_lookup(&self, address: IpAddr) -> view::Lookup {
         let found = self.rib.lookup(address);
-        let gateway = match found {
-            Some((_, _, Action::Connected(port))) => Some((*port, address)),
-            Some((_, _, Action::Configured(RouteAction::Via(via)))) => {
-                via.first().map(|next| (next.port, next.via))
-            }
-            _ => None,
-        };
+        let gateway = found.and_then(|(_, _, action)| match action.does() {
+            Action::Connected(port) => Some((*port, address)),
+            other => other.via().first().map(|next| (next.port, next.via)),
+        });
         let neighbour = gateway.and_then(|(port, address)| self.neighbour(port, address));
         let hop = match address {
             IpAddr::V4(address) => self.fib.fib().v4.lookup(address.into()),

@@ -240,8 +240,12 @@ impl Router {
     /// News of a device.
     pub(super) async fn link_changed(&mut self, event: Result<LinkEvent, NetlinkError>) {
         match event {
-            Ok(LinkEvent::Is(link)) => self.link_is(&link).await,
+            Ok(LinkEvent::Is(link)) => {
+                self.mirror.device_is(&link);
+                self.link_is(&link).await;
+            }
             Ok(LinkEvent::Gone { index, name }) => {
+                self.mirror.device_gone(index);
                 if let Some(id) = self.port_of(index) {
                     tracing::warn!("port {}: {name} is gone", self.ports[id.index()].name());
                     self.detach(id).await;

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::groups::Groups;
-use super::rib::{Rib, erase, write};
+use super::rib::{Action, Rib, erase, write};
 use crate::id::{NextHopId, PortId};
 use crate::packet::ethernet::MacAddress;
 use crate::pipeline::verdict::Awaited;
@@ -169,6 +169,30 @@ impl Hops {
             self.hop(port, address, fib)?.host_route = true;
         }
         Ok(())
+    }
+
+    /// The routes to these destinations are others now: neighbours among them have a route of their
+    /// own exactly as long as they are on the link.
+    pub fn review(&mut self, within: IpNet, rib: &Rib, fib: &mut FibWriter) {
+        let known = |(_, hop): &(&(PortId, IpAddr), &mut Hop)| hop.mac.is_some();
+        for (&(port, address), hop) in self.neighbours.iter_mut().filter(known) {
+            let to = IpNet::from(address);
+            if !within.contains(&address) || is_link_local(address) {
+                continue;
+            }
+            let found = rib.lookup(address).filter(|_| !rib.contains(to));
+            let on_link = found.is_some_and(|found| *found.2.does() == Action::Connected(port));
+            if on_link && !hop.host_route {
+                hop.host_route = write(fib, to, hop.id).is_ok();
+            } else if !on_link && std::mem::take(&mut hop.host_route) && !rib.contains(to) {
+                erase(fib, to);
+            }
+        }
+    }
+
+    /// Whether packets for this address go to it as a neighbour.
+    pub fn is_neighbour(&self, address: IpAddr, hop: NextHopId) -> bool {
+        self.by_id.get(&hop).is_some_and(|(_, neighbour)| *neighbour == address)
     }
 
     /// A neighbour's MAC is not known any more.

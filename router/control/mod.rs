@@ -4,9 +4,9 @@
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
 //! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `fastpath.rs` says who
 //! forwards, `grace.rs` waits for XDP programs, `membership.rs` follows the
-//! kernel's groups, `tap.rs` mends taps, `claim.rs` speaks for our addresses
-//! (`addresses.rs`), `watchdog.rs` sees
-//! what stands still, `learn.rs` hears the workers, `answer.rs` shows it all.
+//! kernel's groups, `tap.rs` mends taps, `addresses.rs` has the router's own addresses and `claim.rs`
+//! speaks for them, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `mirror.rs`
+//! takes the kernel's routes over, `verify.rs` compares them, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -21,6 +21,7 @@ pub mod hops;
 mod lacks;
 mod learn;
 mod membership;
+mod mirror;
 pub mod neighbour;
 pub mod netlink;
 mod open;
@@ -31,6 +32,7 @@ mod speak;
 mod start;
 mod statics;
 mod tap;
+mod verify;
 pub mod view;
 mod watchdog;
 pub mod workers;
@@ -52,6 +54,7 @@ use crate::table::meter::Nanos;
 use crate::table::publish::Epochs;
 use grace::Grace;
 use hops::Hops;
+use mirror::Mirror;
 use neighbour::{Action, Neighbours};
 use netlink::Netlink;
 use netlink::monitor::LinkMonitor;
@@ -90,6 +93,7 @@ pub struct Router {
     grace: Option<Grace>,
     netlink: Netlink,
     links: LinkMonitor,
+    mirror: Mirror,
     /// Becomes readable when a worker has said something.
     bell: UnixStream,
     requests: mpsc::Receiver<Request>,
@@ -114,11 +118,13 @@ impl Router {
             tokio::select! {
                 () = &mut stop => break,
                 _ = self.bell.readable() => self.read_mail(),
-                Some(request) = self.requests.recv() => {
-                    // Whoever asked may have gone away.
-                    let _ = request.answer.send(self.answer(&request.question));
-                }
+                Some(request) = self.requests.recv() => self.reply(request),
                 event = self.links.next() => self.link_changed(event).await,
+                outcome = self.mirror.ready() => {
+                    self.follow_kernel(outcome);
+                    // Or else, in a storm, nobody would see what else is ready.
+                    tokio::task::yield_now().await;
+                }
                 () = timer, if deadline.is_some() => self.tick(),
                 _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,

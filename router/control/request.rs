@@ -27,6 +27,10 @@ pub enum Question {
     Workers,
     /// [`super::view::Table`]s.
     Tables,
+    /// [`super::view::Kernel`], in one row.
+    Kernel,
+    /// [`super::view::Difference`]s between the kernel's routes and ours.
+    Verify,
 }
 
 /// A question and where its answer goes.

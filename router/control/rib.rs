@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::hops::Hops;
-use crate::config::RouteAction;
+use crate::config::{NextHop, RouteAction};
 use crate::id::{NextHopId, PortId};
 use crate::table::prefixes::{Prefixes, Wide};
 use crate::table::{AdjacencyKind, FibWriter, TableFull};
@@ -27,6 +27,8 @@ pub enum Origin {
     Connected,
     /// router.toml, or the command line.
     Static,
+    /// The kernel, and so a routing daemon, DHCP, or `ip route`.
+    Kernel,
 }
 
 impl Origin {
@@ -36,6 +38,7 @@ impl Origin {
             Self::Local => "local",
             Self::Connected => "connected",
             Self::Static => "static",
+            Self::Kernel => "kernel",
         }
     }
 }
@@ -67,6 +70,49 @@ pub enum Action {
     Configured(RouteAction),
     /// The broadcast address of a subnet: dropped unless it came as a broadcast.
     Broadcast,
+    /// It is for a device that is the kernel's alone: up the tap of the port that it came by.
+    Kernel,
+    /// As a route of the kernel says; the note is what else there is to know of that.
+    Mirrored(Note, Box<Action>),
+}
+
+/// What a route of the kernel has besides its next hops.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Note {
+    /// Who made it (`rtm_protocol`).
+    pub protocol: u8,
+    /// The place of its table in `[kernel] tables`.
+    pub table: u8,
+    /// How many next hops it told.
+    pub hops: u8,
+    /// The next-hop object that it leads through.
+    pub object: Option<u32>,
+}
+
+impl Action {
+    /// What is done, whoever said so.
+    pub fn does(&self) -> &Self {
+        match self {
+            Self::Mirrored(_, does) => does.does(),
+            other => other,
+        }
+    }
+
+    /// Of a route of the kernel, what else there is to know.
+    pub fn note(&self) -> Option<&Note> {
+        match self {
+            Self::Mirrored(note, _) => Some(note),
+            _ => None,
+        }
+    }
+
+    /// The gateways that it leads to.
+    pub fn via(&self) -> &[NextHop] {
+        match self.does() {
+            Self::Configured(RouteAction::Via(via)) => via,
+            _ => &[],
+        }
+    }
 }
 
 /// All routes: for each prefix the way that is in force, one of a few, so that a route is 8 octets
@@ -135,6 +181,34 @@ impl Rib {
         all.into_iter().map(|(to, way)| self.route(to, way))
     }
 
+    /// What the route of this source does, in force or not.
+    pub fn action(&self, to: IpNet, source: Source) -> Option<&Action> {
+        let best = self.get(to)?;
+        let way = Some(best).filter(|&best| self.ways[best].source == source);
+        let way = way.or_else(|| self.others.get(&(to, source)).copied())?;
+        Some(&self.ways[way].action)
+    }
+
+    /// Every route of an origin, in force or not, in no order.
+    pub fn of_origin(&self, origin: Origin) -> impl Iterator<Item = (IpNet, Source, &Action)> {
+        let v4 = self.v4.iter().map(|(bits, len, way)| (net4(bits, len), way));
+        let v6 = self.v6.iter().map(|(bits, len, way)| (net6(bits, len), way));
+        let others = self.others.iter().map(|((to, _), way)| (*to, *way));
+        let all = v4.chain(v6).chain(others).map(|(to, way)| self.route(to, way));
+        all.filter(move |(_, source, _)| source.origin == origin)
+    }
+
+    /// What is done by at least one route, each thing once.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.ways.in_use().map(|way| &way.action)
+    }
+
+    /// The next hop that packets for `address` are to have.
+    pub fn next_hop(&self, address: IpAddr) -> Option<(IpNet, NextHopId)> {
+        let (to, way) = self.cover(address)?;
+        Some((to, self.ways[way].hop))
+    }
+
     /// Whether the FIB has this very prefix from the RIB.
     pub fn contains(&self, to: IpNet) -> bool {
         self.get(to).is_some()
@@ -142,11 +216,16 @@ impl Rib {
 
     /// The most specific route in force for `address`.
     pub fn lookup(&self, address: IpAddr) -> Option<(IpNet, Source, &Action)> {
+        let (to, way) = self.cover(address)?;
+        Some(self.route(to, way))
+    }
+
+    fn cover(&self, address: IpAddr) -> Option<(IpNet, WayId)> {
         let (len, way) = match address {
             IpAddr::V4(address) => self.v4.cover(address.into(), 33),
             IpAddr::V6(address) => self.v6.cover(u128::from(address).into(), 129),
         }?;
-        Some(self.route(IpNet::new_assert(address, len).trunc(), way))
+        Some((IpNet::new_assert(address, len).trunc(), way))
     }
 
     /// Put a way where it belongs among those that want the prefix. The one that it replaces.
@@ -264,7 +343,8 @@ pub(super) fn erase(fib: &mut FibWriter, to: IpNet) {
 
 /// The word that `show routes` has for what a route does.
 pub fn kind_name(action: &Action) -> &'static str {
-    match action {
+    match action.does() {
+        Action::Kernel | Action::Mirrored(..) => "kernel",
         Action::Receive => "local",
         Action::Connected(_) => "connected",
         Action::Broadcast => "broadcast",

@@ -15,6 +15,7 @@ use super::attach::AttachError;
 use super::fib;
 use super::grace::Grace;
 use super::hops::{Egress, Hops};
+use super::mirror::Mirror;
 use super::neighbour::{Limits, Neighbours, Timers};
 use super::netlink::link::Appearance;
 use super::netlink::route::{Hop, Target};
@@ -134,6 +135,7 @@ impl Router {
         let bell = shared.bell.ear().and_then(UnixStream::from_std);
         let bell = bell.map_err(system("socketpair", ""))?;
         let links = netlink.follow_links()?;
+        let mirror = Mirror::start(&config.kernel, &netlink)?;
         let mut router = Self {
             neighbours: neighbours(&config),
             start: shared.start,
@@ -151,6 +153,7 @@ impl Router {
             grace: None,
             netlink,
             links,
+            mirror,
             bell,
             requests,
             config,

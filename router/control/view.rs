@@ -49,9 +49,14 @@ pub struct Route {
     pub via: Option<String>,
     /// The port.
     pub port: Option<String>,
-    /// `local`, `connected` or `static`.
+    /// `local`, `connected`, `static` or `kernel`.
     pub origin: String,
-    /// `via`, `connected`, `local`, `broadcast`, `blackhole`, `unreachable` or `prohibit`.
+    /// Who put it into the kernel, as `ip route` has it: `bird`, `zebra`, `dhcp`, ...
+    pub protocol: Option<String>,
+    /// Of routes of the kernel to the same destinations the one with the least is in force.
+    pub metric: u32,
+    /// `via`, `connected`, `local`, `broadcast`, `blackhole`, `unreachable`, `prohibit`, or `kernel`:
+    /// the kernel passes the packets on.
     #[serde(rename = "type")]
     pub kind: String,
     /// All next hops of a route that has some.
@@ -185,4 +190,34 @@ pub struct Table {
     pub limit: u64,
     /// Entries refused because the table was full, since the start.
     pub refused: u64,
+}
+
+/// How it stands with the kernel's routes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Kernel {
+    /// `in step`; `listing` while all routes are asked for; `off` if router.toml says so.
+    pub state: String,
+    /// Routes of the kernel that are here, in force or not.
+    pub routes: u64,
+    /// Routes that came, went or changed, since the start.
+    pub changes: u64,
+    /// Times that news came faster than they were read, and some were lost.
+    pub overruns: u64,
+    /// Times that all routes were asked for.
+    pub listings: u64,
+    /// Routes for which there was no room.
+    pub refused: u64,
+}
+
+/// Where the kernel, the RIB and the FIB do not say the same.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Difference {
+    /// The destinations.
+    pub to: String,
+    /// Who differ: `kernel and RIB` or `RIB and FIB`.
+    pub between: String,
+    /// What the first of them says.
+    pub wanted: String,
+    /// What the second says.
+    pub found: String,
 }

@@ -7,6 +7,7 @@ pub mod device;
 pub mod event;
 pub mod offload;
 mod ring;
+pub mod socket;
 pub mod tap;
 pub mod xdp;
 pub mod xsk;

@@ -30,10 +30,12 @@ mod complaints;
 pub mod corpus;
 mod figure;
 pub mod flood;
+pub mod flow;
 pub mod frames;
 pub mod freeze;
 mod kernel;
 pub mod ledger;
+pub mod mirror;
 pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;

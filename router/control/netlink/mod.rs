@@ -7,11 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod feed;
 pub mod link;
 pub mod monitor;
 pub mod neighbour;
+pub mod object;
 pub mod quiet;
 pub mod route;
+pub mod routes;
 pub mod statistics;
 pub mod sysctl;
 

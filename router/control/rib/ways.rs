@@ -96,6 +96,11 @@ impl Ways {
         }
     }
 
+    /// The ways that some route goes.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &Way> {
+        self.all.iter().filter(|way| way.routes > 0)
+    }
+
     #[cfg(test)]
     pub(super) fn hop_of(&self, source: Source, action: &Action) -> Option<NextHopId> {
         self.by_action.get(&(source, action.clone())).map(|&id| self[id].hop)
@@ -114,8 +119,8 @@ impl Ways {
 }
 
 fn hop_for(action: &Action, hops: &mut Hops, fib: &mut FibWriter) -> Result<NextHopId, TableFull> {
-    match action {
-        Action::Receive => Ok(hops.receive),
+    match action.does() {
+        Action::Receive | Action::Kernel | Action::Mirrored(..) => Ok(hops.receive),
         Action::Broadcast | Action::Configured(RouteAction::Blackhole) => Ok(hops.blackhole),
         Action::Configured(RouteAction::Unreachable) => Ok(hops.unreachable),
         Action::Configured(RouteAction::Prohibit) => Ok(hops.prohibit),
@@ -143,12 +148,10 @@ fn via_hop(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) -> Result<Next
 }
 
 fn release(action: &Action, hop: NextHopId, hops: &mut Hops, fib: &mut FibWriter) {
-    if let Action::Configured(RouteAction::Via(via)) = action {
-        if via.len() > 1 {
-            hops.groups.release(hop, fib);
-        }
-        release_gateways(via, hops, fib);
+    if action.via().len() > 1 {
+        hops.groups.release(hop, fib);
     }
+    release_gateways(action.via(), hops, fib);
 }
 
 fn release_gateways(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) {

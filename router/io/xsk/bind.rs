@@ -11,6 +11,7 @@ use crate::frame::Registration;
 use crate::id::PortId;
 use crate::io::device;
 use crate::io::ring::{Consumer, Descriptor, Layout, Producer};
+use crate::io::socket::{check, length_of, set};
 
 pub(super) const BIND: &str = "bind(AF_XDP)";
 
@@ -320,13 +321,6 @@ pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
     })
 }
 
-/// Set a socket option whose value is of the kernel's type `T`.
-fn set<T: Copy>(fd: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> io::Result<()> {
-    let (value, size) = (ptr::from_ref(value).cast(), length_of::<T>());
-    // SAFETY: the kernel reads `size` octets at `value`, which is alive during the call.
-    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, value, size) })
-}
-
 /// Get a socket option whose value is of the kernel's type `T`, made of numbers only. What an
 /// older kernel does not write stays 0.
 fn get<T: Copy>(fd: BorrowedFd<'_>, level: i32, option: i32) -> io::Result<T> {
@@ -338,14 +332,4 @@ fn get<T: Copy>(fd: BorrowedFd<'_>, level: i32, option: i32) -> io::Result<T> {
     })?;
     // SAFETY: `T` is made of numbers, for which zeros and whatever the kernel wrote are values.
     Ok(unsafe { value.assume_init() })
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "asserted to be small")]
-fn length_of<T>() -> libc::socklen_t {
-    const { assert!(size_of::<T>() < 1 << 16) };
-    size_of::<T>() as libc::socklen_t
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
