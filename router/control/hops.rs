@@ -209,23 +209,19 @@ impl Hops {
         self.forget_unused(port, address, fib);
     }
 
-    /// The RIB has no route to this prefix any more: if it is a neighbour whose MAC is known, its own
-    /// takes the place in the FIB. Whether it is.
-    pub(super) fn restore_host_route(&mut self, to: IpNet, fib: &mut FibWriter) -> bool {
-        if to.prefix_len() < to.max_prefix_len() {
-            return false;
-        }
-        let ports = (0..self.egress.len()).filter_map(PortId::new);
-        let known = |port| {
-            let hop = self.neighbours.get(&(port, to.addr())).filter(|hop| hop.mac.is_some())?;
-            Some((port, hop.id))
-        };
-        let Some((port, id)) = ports.into_iter().find_map(known) else { return false };
-        let is_written = write(fib, to, id).is_ok();
-        if let Some(hop) = self.neighbours.get_mut(&(port, to.addr())) {
-            hop.host_route = is_written;
-        }
-        is_written
+    /// The RIB has no route to this host any more, and it is on the link of `port`: if its MAC is
+    /// known, its own route takes the place in the FIB. Whether it does.
+    pub(super) fn restore_host_route(
+        &mut self,
+        port: PortId,
+        address: IpAddr,
+        fib: &mut FibWriter,
+    ) -> bool {
+        let hop = self.neighbours.get_mut(&(port, address)).filter(|hop| hop.mac.is_some());
+        hop.is_some_and(|hop| {
+            hop.host_route = write(fib, IpNet::from(address), hop.id).is_ok();
+            hop.host_route
+        })
     }
 
     /// Under which names frames may wait for this neighbour.

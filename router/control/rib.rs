@@ -271,14 +271,24 @@ impl Rib {
                 self.set(to, next);
             }
             None => {
-                if !hops.restore_host_route(to, fib) {
-                    erase(fib, to);
-                }
                 match to {
                     IpNet::V4(to) => self.v4.remove(to.network().into(), to.prefix_len()),
                     IpNet::V6(to) => self.v6.remove(wide(to), to.prefix_len()),
                 };
+                let link = self.link_of(to);
+                if !link.is_some_and(|port| hops.restore_host_route(port, to.addr(), fib)) {
+                    erase(fib, to);
+                }
             }
+        }
+    }
+
+    /// The port on whose link this is, if it is one host.
+    fn link_of(&self, to: IpNet) -> Option<PortId> {
+        let host = (to.prefix_len() == to.max_prefix_len()).then(|| to.addr())?;
+        match *self.lookup(host)?.2.does() {
+            Action::Connected(port) => Some(port),
+            _ => None,
         }
     }
 

@@ -92,9 +92,10 @@ fn of_several_origins_the_most_trusted_counts_whatever_the_order() {
 /// Whichever was there first, the neighbour's or the one from elsewhere.
 #[test]
 fn a_neighbours_own_route_comes_back_when_the_other_goes() {
-    use AdjacencyKind::{Blackhole, Forward};
+    use AdjacencyKind::{Blackhole, Forward, Glean};
     for neighbour_first in [true, false] {
         let mut lab = Lab::new();
+        lab.insert(NET, Origin::Connected, Action::Connected(port())).unwrap();
         let resolve = |lab: &mut Lab| {
             let (address, mac) = (IpAddr::from(HERE), MacAddress([2, 0, 0, 0, 0, 9]));
             lab.hops.install(port(), address, mac, &lab.rib, &mut lab.fib).unwrap();
@@ -111,7 +112,7 @@ fn a_neighbours_own_route_comes_back_when_the_other_goes() {
         assert!(lab.remove("192.0.2.1/32", Origin::Static));
         assert_eq!(lab.kind(HERE), Some(Forward));
         lab.hops.withdraw(port(), IpAddr::from(HERE), &lab.rib, &mut lab.fib);
-        assert_eq!(lab.kind(HERE), None);
+        assert_eq!(lab.kind(HERE), Some(Glean));
     }
 }
 
