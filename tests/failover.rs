@@ -124,6 +124,9 @@ fn takes_over(name: &str, without: &str) {
     eventually(seconds(5), "it carries the traffic", || b.transmitted("wan") > before + 500);
     lan.run("ping -c 2 -i 0.2 10.1.0.1").succeeds();
     let flight = canary.stop();
+    let filter = b.host().run(&format!("bridge fdb show dev {LAN_DEVICE}")).succeeds();
+    assert_eq!(filter.has("00:00:5e:00:01:33"), without.is_empty(), "what the card lets in");
+    assert!(!net::two_engines() || b.counter("lan", "fast_path") > 400);
     let bar = format!("{name}: master killed, gap <= {timers:?} (its timers)");
     figure("failover", &bar, flight, flight.longest_gap <= timers);
     b.stop();

@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::addresses::{Giver, Own};
+use super::addresses::Giver;
 use super::{Router, speak};
 use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
@@ -139,14 +139,19 @@ impl Router {
     /// of the two has it is keepalived's to say.
     pub(super) fn defend(&mut self, id: PortId, address: IpAddr, claimant: MacAddress) {
         let now = self.now();
-        let port = &mut self.ports[id.index()];
-        port.claims.note(address, claimant, now);
-        let name = port.name();
-        tracing::warn!("port {name}: {claimant} uses our address {address}; find and stop it");
-        let is_its = |own: &&Own| own.net.addr() == address && own.giver == Giver::Kernel;
-        if self.ports.iter().flat_map(|port| &port.addresses).find(is_its).is_none() {
-            self.say(id, address, speak::announcement);
+        self.ports[id.index()].claims.note(address, claimant, now);
+        let name = self.ports[id.index()].name();
+        if self.is_given_by_program(address) {
+            tracing::info!("port {name}: {claimant} has {address}, too, or has it from us now");
+            return;
         }
+        tracing::warn!("port {name}: {claimant} uses our address {address}; find and stop it");
+        self.say(id, address, speak::announcement);
+    }
+
+    fn is_given_by_program(&self, address: IpAddr) -> bool {
+        let mut own = self.ports.iter().flat_map(|port| &port.addresses);
+        own.any(|own| own.net.addr() == address && own.giver == Giver::Kernel)
     }
 }
 
