@@ -5,13 +5,14 @@ mod net;
 use std::fs;
 use std::time::Instant;
 
-use net::mirror::{BEHIND, BEHIND6, NET, NET6, goes_by, lab, shows_within, verified};
+use net::mirror::{BEHIND, BEHIND6, NET, NET6, goes_by, goes_by_both, lab, shows_within, verified};
 use net::{Namespace, Running, Topology, eventually, figure, seconds};
 
 /// BIRD with this configuration, in a namespace.
 fn bird(net: &Topology, host: &Namespace, name: &str, config: &str) -> Running {
     let file = |kind: &str| net.directory.join(format!("{name}.{kind}")).display().to_string();
-    fs::write(file("conf"), format!("log stderr all;\nprotocol device {{}}\n{config}")).unwrap();
+    let config = format!("log stderr all;\nprotocol device {{}}\n{config}");
+    fs::write(file("conf"), config).expect("the directory is writable");
     host.run(&format!("bird -p -c {}", file("conf"))).succeeds();
     host.spawn_args(&["bird", "-f", "-c", &file("conf"), "-s", &file("ctl"), "-P", &file("pid")])
 }
@@ -102,4 +103,60 @@ fn bird_speaks_bgp_behind_the_taps() {
     verified(&router);
     let asked = "a cut link, BGP: the other way, within the hold time of 9 s";
     figure("BIRD", asked, format!("{took:.1?}"), took <= seconds(9));
+}
+
+/// FRR's zebra and ospfd in a namespace, with OSPF on these interfaces. They are not root, and have a
+/// directory of their own.
+fn frr(net: &Topology, host: &Namespace, name: &str, interfaces: &[&str]) -> [Running; 2] {
+    let place = net.directory.join(name);
+    fs::create_dir(&place).expect("the directory is writable");
+    let interface = |name: &&str| {
+        format!(
+            "interface {name}\n ip ospf network point-to-point\n ip ospf hello-interval 1\n \
+             ip ospf dead-interval 4\n ip ospf area 0\n!\n"
+        )
+    };
+    let config = interfaces.iter().map(interface).collect::<String>() + "router ospf\n!\n";
+    fs::write(place.join("ospfd.conf"), config).expect("the directory is writable");
+    fs::write(place.join("zebra.conf"), "").expect("the directory is writable");
+    host.run(&format!("chown -R frr {}", place.display())).succeeds();
+    let daemon = |name: &str| {
+        let at = place.display();
+        host.spawn(&format!(
+            "exec /usr/lib/frr/{name} -f {at}/{name}.conf -z {at}/zapi -i {at}/{name}.pid \
+             --vty_socket {at} -P 0 -u frr -g frr --log stdout"
+        ))
+    };
+    let zebra = daemon("zebra");
+    eventually(seconds(10), "zebra answers", || place.join("zapi").exists());
+    [zebra, daemon("ospfd")]
+}
+
+/// OSPF's packets are for a group; zebra's routes lead through next-hop objects.
+#[test]
+fn frr_speaks_ospf_behind_the_taps() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    let _wan = frr(&net, &net.wan, "wan", &["eth0", "lo"]);
+    let _dmz = frr(&net, net.dmz(), "dmz", &["eth0", "lo"]);
+    let _ours = frr(&net, router.host(), "router", &["wan", "dmz"]);
+    let to = format!("{BEHIND}/32");
+    let by = |hops: usize| {
+        move |route: &serde_json::Value| {
+            let there = route["next_hops"].as_array().map_or(0, Vec::len);
+            route["protocol"] == "ospf" && there == hops
+        }
+    };
+    shows_within(seconds(60), &router, &to, by(2));
+    goes_by_both(&net, &router, BEHIND);
+    verified(&router);
+
+    let cut = Instant::now();
+    net.wan.run("ip link set eth0 down").succeeds();
+    shows_within(seconds(20), &router, &to, by(1));
+    let took = cut.elapsed();
+    goes_by(&net, &router, BEHIND, "dmz");
+    verified(&router);
+    let asked = "a cut link, OSPF: the other way, within the dead interval of 4 s";
+    figure("FRR", asked, format!("{took:.1?}"), took <= seconds(4));
 }

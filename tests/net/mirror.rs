@@ -86,7 +86,7 @@ pub fn kernel(router: &Router, column: &str) -> u64 {
 #[track_caller]
 pub fn batch(net: &Topology, router: &Router, commands: &str) {
     let file = net.directory.join("batch.ip");
-    fs::write(&file, commands).unwrap();
+    fs::write(&file, commands).expect("the directory is writable");
     let line = format!("ip -batch {}", file.display());
     router.host().run_for(seconds(120), &line).succeeds();
 }

@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use netlink_packet_route::route::{RouteHeader, RouteProtocol};
 use proptest::prelude::*;
 use rtnetlink::packet_core::Emitable;
