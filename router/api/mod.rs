@@ -6,8 +6,11 @@
 //! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` | rows |
 //! | `/v1/routes/ADDRESS` | the way that an address takes |
 //! | `/` | a page that shows them |
+//!
+//! What changes something is in `order.rs`, and on the Unix socket only.
 #![forbid(unsafe_code)]
 
+pub mod order;
 mod serve;
 
 use std::io;
@@ -78,12 +81,12 @@ impl Listeners {
 
     /// Answer until the task is dropped.
     pub async fn serve(self, handle: Handle) {
-        let routes = routes(handle);
+        let routes = routes(&handle);
         for tcp in self.tcp {
             tokio::spawn(serve::serve(tcp, routes.clone()));
         }
         let _removed = RemoveAtEnd(self.path);
-        serve::serve(self.socket, routes).await;
+        serve::serve(self.socket, routes.merge(order::routes(handle))).await;
     }
 }
 
@@ -109,7 +112,7 @@ fn listen_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(socket)
 }
 
-fn routes(handle: Handle) -> Router {
+fn routes(handle: &Handle) -> Router {
     let rows = |question: Question| {
         get(move |State(handle): State<Handle>| async move { answer(&handle, question).await })
     };
@@ -124,7 +127,7 @@ fn routes(handle: Handle) -> Router {
         .route("/v1/police", rows(Question::Police))
         .route("/v1/workers", rows(Question::Workers))
         .route("/v1/tables", rows(Question::Tables))
-        .with_state(handle)
+        .with_state(handle.clone())
 }
 
 async fn lookup(

@@ -3,6 +3,7 @@
 
 mod client;
 mod log;
+mod reload;
 mod run;
 mod show;
 
@@ -38,6 +39,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Have the running router follow its file: what differs is changed, and nothing else
+    Reload(reload::Arguments),
     /// Show the running router
     Show {
         /// What to show
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Cli { command: Some(Command::Show { what, address, running, json }), .. } => {
             running.socket().and_then(|socket| show::show(what, address, &socket, json))
         }
+        Cli { command: Some(Command::Reload(arguments)), .. } => reload::reload(arguments),
         Cli { config: None, command: None } => {
             return match Cli::command().print_help() {
                 Ok(()) => ExitCode::from(2),
@@ -124,7 +128,6 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
 
 fn start(file: &std::path::Path) -> anyhow::Result<()> {
     log::start();
-    let config = Config::load(file)?;
     // The event loop panics where it finds no descriptor; the rest says so.
     let spare: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     drop(spare.context("no descriptors for the event loop")?);
@@ -132,5 +135,5 @@ fn start(file: &std::path::Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no event loop")?;
-    runtime.block_on(run::run(config))
+    runtime.block_on(run::run(file))
 }

@@ -10,6 +10,7 @@
 
 mod address;
 mod api;
+pub mod difference;
 mod limits;
 mod mistake;
 mod neighbour;
@@ -19,6 +20,7 @@ mod port;
 mod route;
 mod router;
 mod section;
+mod setting;
 #[cfg(test)]
 mod tests;
 
@@ -63,7 +65,7 @@ pub struct Config {
     pub resolution: Resolution,
     /// `[api]`
     pub api: Api,
-    /// Each `[[port]]`; its place here is its [`PortId`].
+    /// Each `[[port]]`, in the order of the file.
     pub ports: Vec<Port>,
     /// Each `[[route]]`
     pub routes: Vec<Route>,
@@ -71,14 +73,36 @@ pub struct Config {
     pub static_neighbours: Vec<StaticNeighbour>,
 }
 
+/// A router.toml as it was written, and what it means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The whole file.
+    pub text: String,
+    /// What it means.
+    pub config: Config,
+}
+
+impl Source {
+    /// Read and check the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(text, &file),
+            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
+        }
+    }
+
+    /// Check `text`; `file` is what the errors call it.
+    pub fn parse(text: String, file: &str) -> Result<Self, ConfigErrors> {
+        let config = Config::parse(&text, file)?;
+        Ok(Self { text, config })
+    }
+}
+
 impl Config {
     /// Read and check the file at `path`.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let file = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &file),
-            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
-        }
+        Source::read(path).map(|source| source.config)
     }
 
     /// Check `text`; `file` is what the errors call it.
@@ -127,12 +151,12 @@ impl Config {
 
     /// The ports with their numbers.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
-        self.ports.iter().enumerate().filter_map(|(n, port)| Some((PortId::new(n)?, port)))
+        self.ports.iter().map(|port| (port.id, port))
     }
 
     /// The port with this number.
     pub fn port(&self, id: PortId) -> Option<&Port> {
-        self.ports.get(id.index())
+        self.ports.iter().find(|port| port.id == id)
     }
 
     /// The port of this name.

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::neighbour::Neighbour;
+use super::port::Port;
 use super::request::Question;
 use super::rib::{Action, Origin, adjacency_name, kind_name};
 use super::{Router, view};
@@ -142,7 +143,7 @@ impl Router {
     /// What the XDP programs add to a port's counters, as if the workers had done it.
     fn forwarded_by_programs(&self, id: PortId) -> BTreeMap<String, u64> {
         let (mut came, mut left) = (Traffic::default(), Traffic::default());
-        for other in &self.ports {
+        for other in self.ports.iter() {
             came += self.ports[id.index()].forwarded_to(other.id());
             left += other.forwarded_to(id);
         }
@@ -158,7 +159,7 @@ impl Router {
 
     fn show_drops(&self) -> Vec<view::Drop> {
         let mut rows = Vec::new();
-        for port in &self.ports {
+        for port in self.ports.iter() {
             for &reason in DropReason::ALL {
                 let of_worker = |counters: &PortCounters| counters.dropped[reason.index()].get();
                 let packets = self.counters_of(port.id()).map(of_worker).sum();
@@ -177,7 +178,7 @@ impl Router {
     }
 
     fn show_police(&self) -> Vec<view::Policed> {
-        let row = |port: &super::Port, class: Class| {
+        let row = |port: &Port, class: Class| {
             let sum = |of_worker: fn(&PortCounters, Class) -> u64| {
                 self.counters_of(port.id()).map(|counters| of_worker(counters, class)).sum()
             };
@@ -230,6 +231,6 @@ impl Router {
     }
 
     fn port_name(&self, port: PortId) -> String {
-        self.ports.get(port.index()).map_or_else(String::new, |port| port.name().to_owned())
+        self.ports.get(port).map_or_else(String::new, |port| port.name().to_owned())
     }
 }

@@ -63,11 +63,10 @@ impl Router {
 
     /// Once a second: ask again, and then announce what nobody else has.
     pub(super) fn go_on_claiming(&mut self) {
-        for number in 0..self.ports.len() {
-            let claims = &mut self.ports[number].claims;
+        for id in self.ports.ids() {
+            let claims = &mut self.ports[id.index()].claims;
             let Some(left) = claims.probes_left.checked_sub(1) else { continue };
             claims.probes_left = left;
-            let id = self.ports[number].id();
             if left > 0 { self.probe(id) } else { self.announce(id) }
         }
     }

@@ -92,6 +92,22 @@ impl Hops {
         self.gleans[port.index()]
     }
 
+    /// One more port, or another one of this number. It has no link yet.
+    pub fn set_port(
+        &mut self,
+        port: PortId,
+        egress: Egress,
+        fib: &mut FibWriter,
+    ) -> Result<(), TableFull> {
+        while self.gleans.len() <= port.index() {
+            self.gleans.push(fib.allocate(Adjacency::plain(AdjacencyKind::Unreachable))?);
+            self.egress.push(egress);
+            self.links.push(false);
+        }
+        self.set_egress(port, egress, fib);
+        Ok(())
+    }
+
     /// The port has another card, MAC or MTU: every adjacency of it is written anew.
     pub fn set_egress(&mut self, port: PortId, egress: Egress, fib: &mut FibWriter) {
         self.egress[port.index()] = egress;
@@ -183,6 +199,20 @@ impl Hops {
             self.groups.set_dead(hop.id, true, fib);
         }
         self.forget_unused(port, address, fib);
+    }
+
+    /// The next hop of a neighbour whose own route belongs in the FIB, now that no other route leads
+    /// to just this address.
+    pub(super) fn restore_host(&mut self, to: IpNet) -> Option<NextHopId> {
+        let address = Some(to.addr()).filter(|address| IpNet::from(*address) == to)?;
+        let mut ports = (0..self.gleans.len()).filter_map(PortId::new);
+        let port = ports.find(|&port| {
+            let hop = self.neighbours.get(&(port, address));
+            hop.is_some_and(|hop| hop.mac.is_some()) && !is_link_local(address)
+        })?;
+        let hop = self.neighbours.get_mut(&(port, address))?;
+        hop.host_route = true;
+        Some(hop.id)
     }
 
     /// Under which names frames may wait for this neighbour.

@@ -15,7 +15,7 @@ impl Router {
     /// Ask the kernel which groups it listens to, and have the cards let them in.
     pub(super) fn update_groups(&mut self) {
         let mut changed = false;
-        for port in &mut self.ports {
+        for port in self.ports.iter_mut() {
             match sysctl::joined(&port.config.name) {
                 Ok(mut groups) => {
                     groups.extend(port.solicited());

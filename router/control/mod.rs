@@ -10,6 +10,7 @@
 
 mod answer;
 mod attach;
+pub mod change;
 mod claim;
 mod fastpath;
 mod fib;
@@ -22,7 +23,10 @@ mod membership;
 pub mod neighbour;
 pub mod netlink;
 mod open;
+mod own;
+mod plug;
 pub mod port;
+mod ports;
 pub mod request;
 pub mod rib;
 mod speak;
@@ -46,14 +50,16 @@ use crate::io::xdp;
 use crate::table::FibWriter;
 use crate::table::interface::Snapshot;
 use crate::table::meter::Nanos;
+use crate::table::police::Policers;
 use crate::table::publish::Epochs;
+use change::Refused;
 use grace::Grace;
 use hops::Hops;
 use neighbour::{Action, Neighbours};
 use netlink::Netlink;
 use netlink::monitor::LinkMonitor;
-use port::Port;
-use request::Request;
+use ports::Ports;
+use request::{Order, Request};
 use rib::Rib;
 pub use start::StartError;
 use workers::Handle;
@@ -65,6 +71,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Router {
     config: Config,
+    /// The text that it stands in.
+    text: String,
     start: Instant,
     epochs: Arc<Epochs>,
     fib: FibWriter,
@@ -80,9 +88,10 @@ pub struct Router {
     lacks_said: bool,
     /// The maps of all XDP programs.
     xdp: xdp::Shared,
-    ports: Vec<Port>,
+    ports: Ports,
     // After `ports`: sockets and programs go before the workers' memory does.
     workers: Vec<Handle>,
+    policers: Arc<Policers>,
     /// Waits for XDP programs; None until workers run.
     grace: Option<Grace>,
     netlink: Netlink,
@@ -111,10 +120,7 @@ impl Router {
             tokio::select! {
                 () = &mut stop => break,
                 _ = self.bell.readable() => self.read_mail(),
-                Some(request) = self.requests.recv() => {
-                    // Whoever asked may have gone away.
-                    let _ = request.answer.send(self.answer(&request.question));
-                }
+                Some(request) = self.requests.recv() => self.serve(request).await,
                 event = self.links.next() => self.link_changed(event).await,
                 () = timer, if deadline.is_some() => self.tick(),
                 _ = looks.tick() => self.watch(),
@@ -122,6 +128,20 @@ impl Router {
             }
         }
         self.stop().await;
+    }
+
+    /// Whoever asked may have gone away.
+    async fn serve(&mut self, request: Request) {
+        match request {
+            Request::Show { question, answer } => drop(answer.send(self.answer(&question))),
+            Request::Do { order, answer } => drop(answer.send(self.obey(order).await)),
+        }
+    }
+
+    async fn obey(&mut self, order: Order) -> Result<view::Reload, Refused> {
+        match order {
+            Order::Run { source, dry_run, .. } => self.run_source(*source, dry_run).await,
+        }
     }
 
     /// Make what was freed in the tables available again, once nobody can hold it.

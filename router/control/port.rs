@@ -26,7 +26,6 @@ use ipnet::IpNet;
 /// One port.
 #[derive(Debug)]
 pub struct Port {
-    id: PortId,
     /// What router.toml says of it.
     pub(super) config: config::Port,
     pub(super) tap: Tap,
@@ -85,10 +84,9 @@ impl Card {
 }
 
 impl Port {
-    pub(super) fn new(id: PortId, config: config::Port, mut tap: Tap, tap_index: u32) -> Self {
+    pub(super) fn new(config: config::Port, mut tap: Tap, tap_index: u32) -> Self {
         let tap_queues = Queues::new(tap.take_queues());
         Self {
-            id,
             config,
             tap,
             tap_index,
@@ -106,7 +104,7 @@ impl Port {
 
     /// The port's number.
     pub fn id(&self) -> PortId {
-        self.id
+        self.config.id
     }
 
     /// The port's name.
@@ -152,7 +150,7 @@ impl Port {
     pub(super) fn interface(&self) -> Option<Interface> {
         let card = self.card.as_ref()?;
         let mut interface = Interface {
-            port: self.id,
+            port: self.id(),
             mac: card.mac,
             mtu: card.mtu,
             addresses4: Vec::new(),

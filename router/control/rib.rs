@@ -104,7 +104,12 @@ impl Rib {
             Some((_, next)) => {
                 let _the_entry_exists = write(fib, to, next.hop);
             }
-            None => erase(fib, to),
+            None => match hops.restore_host(to) {
+                Some(hop) => {
+                    let _the_entry_exists = write(fib, to, hop);
+                }
+                None => erase(fib, to),
+            },
         }
         release(&old.action, old.hop, hops, fib);
         true

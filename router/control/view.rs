@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::difference::Line;
 use crate::pipeline::counters::Places;
 
 /// A port.
@@ -184,4 +185,13 @@ pub struct Table {
     pub limit: u64,
     /// Entries refused because the table was full, since the start.
     pub refused: u64,
+}
+
+/// What a reload has changed, or would.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reload {
+    /// The difference.
+    pub lines: Vec<Line>,
+    /// It was done, not only looked at.
+    pub applied: bool,
 }

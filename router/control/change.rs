@@ -1,0 +1,249 @@
+//! From the configuration that runs to another: number, compare, and change just what differs, step
+//! by step. A step that fails has the steps before it undone, in reverse.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::rib::{Action, Origin};
+use super::start::{StartError, timers};
+use super::workers::{allowance, policers};
+use super::{Router, view};
+use crate::config::difference::{Change, Line, NeedsRestart, Settings, lines};
+use crate::config::{Config, RouteAction, Source};
+use crate::id::{PORTS_MAX, PortId};
+use crate::packet::ethernet::MacAddress;
+use crate::worker::Command;
+
+/// Steps between two looks at what the workers and the timers want meanwhile.
+const STEPS_PER_LOOK: usize = 64;
+
+/// An order is not carried out: what ran before runs still.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Keys that are read at start only.
+    #[error(transparent)]
+    NeedsRestart(#[from] NeedsRestart),
+    /// The old and the new ports are too many to have numbers at once.
+    #[error(
+        "the ports that run and the new ones are more than {PORTS_MAX} together; remove the old \
+         ones first, by a reload of their own"
+    )]
+    Ports,
+    /// A step failed.
+    #[error("{step}: {cause}; nothing was changed: what was done before this is undone")]
+    Failed {
+        /// The step, as the difference shows it.
+        step: String,
+        /// Why.
+        cause: StartError,
+    },
+}
+
+impl Router {
+    /// Run `source` instead of what runs now.
+    pub(super) async fn run_source(
+        &mut self,
+        source: Source,
+        dry_run: bool,
+    ) -> Result<view::Reload, Refused> {
+        let numbered = source.config.numbered_as(&self.config, self.ports.len());
+        let new = numbered.ok_or(Refused::Ports)?;
+        let changes = self.config.changes_to(&new)?;
+        let lines = lines(&changes, &self.config, &new);
+        if !dry_run {
+            self.apply(&changes, &new).await?;
+            self.config = new;
+            self.text = source.text;
+            say(&lines);
+        }
+        Ok(view::Reload { lines, applied: !dry_run })
+    }
+
+    /// All of the changes, or none.
+    async fn apply(&mut self, changes: &[Change], new: &Config) -> Result<(), Refused> {
+        for (number, change) in changes.iter().enumerate() {
+            if let Err(cause) = self.carry_out(change).await {
+                let step = lines(std::slice::from_ref(change), &self.config, new);
+                let step = step.iter().map(Line::to_string).collect::<Vec<_>>().join(", ");
+                // What failed may be done in part.
+                self.undo(&changes[..=number]).await;
+                return Err(Refused::Failed { step, cause });
+            }
+            if number % STEPS_PER_LOOK == 0 {
+                self.read_mail();
+                self.tick();
+                self.reclaim();
+            }
+        }
+        Ok(())
+    }
+
+    async fn undo(&mut self, done: &[Change]) {
+        for change in done.iter().rev() {
+            if let Err(error) = self.carry_out(&change.undone()).await {
+                tracing::error!("what a failed change had done could not be undone: {error}");
+                self.forget_port_of(change);
+            }
+        }
+    }
+
+    /// A port that could not be had back is missing: the next reload brings it.
+    fn forget_port_of(&mut self, change: &Change) {
+        if let Change::Port { old: Some(port), .. } = change {
+            self.config.ports.retain(|other| other.id != port.id);
+        }
+    }
+
+    async fn carry_out(&mut self, change: &Change) -> Result<(), StartError> {
+        match change {
+            Change::Port { old, new } => {
+                if let Some(old) = old {
+                    self.unplug(old.id).await;
+                }
+                match new {
+                    Some(new) => self.plug(new).await,
+                    None => Ok(()),
+                }
+            }
+            Change::Tuning { new, .. } => self.tune(new).await,
+            Change::Addresses { port, new, .. } => self.change_addresses(*port, new).await,
+            Change::Settings { new, .. } => {
+                self.change_settings(new);
+                Ok(())
+            }
+            Change::Neighbour { port, address, new, .. } => {
+                self.change_neighbour(*port, *address, *new).await
+            }
+            Change::Route { to, new, .. } => self.change_route(*to, new.as_ref()).await,
+        }
+    }
+
+    /// A static route comes, is another or goes, here and in the kernel.
+    async fn change_route(
+        &mut self,
+        to: IpNet,
+        action: Option<&RouteAction>,
+    ) -> Result<(), StartError> {
+        let Some(action) = action else {
+            self.rib.remove(to, Origin::Static, &mut self.hops, &mut self.fib);
+            return Ok(self.netlink.withdraw_route(to).await?);
+        };
+        self.add_route(to, Origin::Static, Action::Configured(action.clone()))?;
+        match self.netlink.install_route(to, &self.target(action)).await {
+            // The kernel gets it when its tap is up again.
+            Err(error) if error.is_down() => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// A static neighbour comes, has another MAC or is to be asked for again.
+    async fn change_neighbour(
+        &mut self,
+        port: PortId,
+        address: IpAddr,
+        mac: Option<MacAddress>,
+    ) -> Result<(), StartError> {
+        if let Some(mac) = mac {
+            return self.add_neighbour(port, address, mac).await;
+        }
+        self.neighbours.remove(port, address, &mut self.actions);
+        self.act();
+        match self.ports.get(port) {
+            Some(port) => Ok(self.netlink.remove_neighbour(port.tap_index, address).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The port has these addresses from now on.
+    async fn change_addresses(
+        &mut self,
+        id: PortId,
+        addresses: &[IpNet],
+    ) -> Result<(), StartError> {
+        let before = self.own_routes();
+        let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
+        port.config.addresses = addresses.to_vec();
+        self.follow_own_routes(&before)?;
+        self.forget_strangers(id);
+        self.redress(id).await?;
+        self.update_groups();
+        self.publish();
+        self.claim(id);
+        Ok(())
+    }
+
+    /// Neighbours that lie in no subnet of the port any more. A gateway that may lie in none is
+    /// asked for again.
+    fn forget_strangers(&mut self, id: PortId) {
+        let nets = &self.ports[id.index()].config.addresses;
+        let stays = |address: &IpAddr| {
+            nets.iter().any(|net| net.contains(address))
+                || matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+        };
+        let strangers = self.neighbours.iter(self.now());
+        let strangers: Vec<_> = strangers
+            .filter(|n| n.port == id && !n.permanent && !stays(&n.address))
+            .map(|n| n.address)
+            .collect();
+        for address in strangers {
+            self.neighbours.remove(id, address, &mut self.actions);
+        }
+        self.act();
+    }
+
+    /// Make the tap what the port is now. With its last address of a family the kernel forgets the
+    /// routes over it.
+    async fn redress(&mut self, id: PortId) -> Result<(), StartError> {
+        let outcome = self.dress(id).await;
+        let port = self.ports[id.index()].name().to_owned();
+        outcome.map_err(|cause| StartError::Attach { port, cause })?;
+        self.restore_kernel_routes(id).await;
+        Ok(())
+    }
+
+    /// Tell the kernel again of the configured routes that lead by this port.
+    pub(super) async fn restore_kernel_routes(&self, id: PortId) {
+        for route in self.config.routes.iter().filter(|route| leads_by(&route.action, id)) {
+            match self.netlink.install_route(route.to, &self.target(&route.action)).await {
+                Err(error) if !error.is_down() => tracing::warn!("{error}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn change_settings(&mut self, new: &Settings) {
+        let Settings { router, policy, police, resolution } = new.clone();
+        self.config.router = router;
+        self.config.policy = policy;
+        self.config.resolution = resolution;
+        if police != self.config.police {
+            self.config.police = police;
+            self.policers = policers(&self.config);
+        }
+        self.neighbours.set_timers(timers(&self.config.resolution));
+        self.allow();
+        self.publish();
+    }
+
+    /// Tell the workers how many ports there are, and what they may do.
+    pub(super) fn allow(&self) {
+        let (workers, ports) = (self.workers.len(), self.ports.len());
+        let allowance = allowance(&self.config, workers, ports, &self.policers);
+        self.tell_all(|| Command::Allow(Box::new(allowance.clone())));
+    }
+}
+
+fn leads_by(action: &RouteAction, port: PortId) -> bool {
+    matches!(action, RouteAction::Via(via) if via.iter().any(|next| next.port == port))
+}
+
+fn say(lines: &[Line]) {
+    if lines.is_empty() {
+        tracing::info!("reload: nothing is different");
+    }
+    for line in lines {
+        tracing::info!("reload: {line}");
+    }
+}
