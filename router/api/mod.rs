@@ -3,7 +3,7 @@
 //!
 //! | path | answer |
 //! | --- | --- |
-//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` | rows |
+//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` `/v1/reload` | rows |
 //! | `/v1/routes/ADDRESS` | the way that an address takes |
 //! | `/` | a page that shows them |
 //!
@@ -127,6 +127,7 @@ fn routes(handle: &Handle) -> Router {
         .route("/v1/police", rows(Question::Police))
         .route("/v1/workers", rows(Question::Workers))
         .route("/v1/tables", rows(Question::Tables))
+        .route("/v1/reload", rows(Question::Reload))
         .with_state(handle.clone())
 }
 

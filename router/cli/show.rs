@@ -33,6 +33,8 @@ pub(crate) enum What {
     Workers,
     /// How full each table is
     Tables,
+    /// Whether what runs is what the file says, and whether it waits to be confirmed
+    Reload,
 }
 
 impl What {
@@ -46,6 +48,7 @@ impl What {
             Self::Police => "/v1/police",
             Self::Workers => "/v1/workers",
             Self::Tables => "/v1/tables",
+            Self::Reload => "/v1/reload",
         }
     }
 }
@@ -77,6 +80,7 @@ pub(super) fn show(
         What::Police => police(&rows(&answer)?),
         What::Workers => workers(&rows(&answer)?),
         What::Tables => tables(&rows(&answer)?),
+        What::Reload => reload(&rows(&answer)?),
     };
     print(&table.trim_fmt())
 }
@@ -286,6 +290,21 @@ fn tables(rows: &[view::Table]) -> Table {
             number(row.used),
             number(row.limit),
             number(row.refused),
+        ]);
+    }
+    table
+}
+
+fn reload(rows: &[view::Running]) -> Table {
+    let mut table = table(&["running", "to be confirmed", "taken back"]);
+    for row in rows {
+        let running =
+            if row.as_file { "as the file" } else { "other than the file: `xrouter config diff`" };
+        let left = |seconds| format!("in {seconds} s: `xrouter confirm`");
+        table.add_row([
+            Cell::new(running),
+            Cell::new(row.confirm_s.map_or_else(|| "-".to_owned(), left)),
+            number(row.taken_back),
         ]);
     }
     table

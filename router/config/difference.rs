@@ -113,13 +113,17 @@ impl Config {
         if !restart.is_empty() {
             return Err(NeedsRestart(restart));
         }
+        Ok(self.differences_from(new))
+    }
+
+    fn differences_from(&self, new: &Self) -> Vec<Change> {
         let mut changes = ports_that_go(self, new);
         changes.extend(settings(self, new));
         changes.extend(ports_that_come(self, new));
         changes.extend(ports_that_stay(self, new));
         changes.extend(neighbours(self, new));
         changes.extend(routes(self, new));
-        Ok(changes)
+        changes
     }
 
     fn settings(&self) -> Box<Settings> {
@@ -241,6 +245,16 @@ impl fmt::Display for Line {
 pub fn lines(changes: &[Change], old: &Config, new: &Config) -> Vec<Line> {
     let writer = Writer { old, new };
     changes.iter().flat_map(|change| writer.lines(change)).collect()
+}
+
+/// What `new` has otherwise than `old`, whether or not a running router could follow.
+pub fn lines_between(old: &Config, new: Config) -> Vec<Line> {
+    // More ports than there are numbers are compared as they are numbered.
+    let new = new.clone().numbered_as(old, 0).unwrap_or(new);
+    let mut all = lines(&old.differences_from(&new), old, &new);
+    let restart = differing(AT_START, old, &new);
+    all.extend(restart.map(|(key, from, to)| changed(key, &from, &to)));
+    all
 }
 
 struct Writer<'c> {

@@ -11,6 +11,8 @@
 mod address;
 mod api;
 pub mod difference;
+pub mod edit;
+pub mod file;
 mod limits;
 mod mistake;
 mod neighbour;

@@ -33,6 +33,8 @@ impl Router {
             Question::Police => serde_json::to_value(self.show_police()),
             Question::Workers => serde_json::to_value(self.show_workers()),
             Question::Tables => serde_json::to_value(self.show_tables()),
+            Question::Reload => serde_json::to_value(self.show_reload()),
+            Question::Config => serde_json::to_value(self.show_config()),
         };
         value.unwrap_or_else(|error| unreachable!("plain structs become JSON: {error}"))
     }

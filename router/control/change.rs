@@ -1,17 +1,17 @@
-//! From the configuration that runs to another: number, compare, and change just what differs, step
-//! by step. A step that fails has the steps before it undone, in reverse.
+//! The steps from the configuration that runs to another, each carried out here and in the kernel.
+//! One that fails has those before it undone, in reverse.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::Router;
 use super::rib::{Action, Origin};
 use super::start::{StartError, timers};
 use super::workers::{allowance, policers};
-use super::{Router, view};
 use crate::config::difference::{Change, Line, NeedsRestart, Settings, lines};
-use crate::config::{Config, RouteAction, Source};
+use crate::config::{Config, RouteAction};
 use crate::id::{PORTS_MAX, PortId};
 use crate::packet::ethernet::MacAddress;
 use crate::worker::Command;
@@ -31,6 +31,21 @@ pub enum Refused {
          ones first, by a reload of their own"
     )]
     Ports,
+    /// A reload waits for confirmation.
+    #[error(
+        "a reload waits to be confirmed, {left} s more: `xrouter confirm` keeps it, or wait until it \
+         is taken back"
+    )]
+    Unconfirmed {
+        /// Seconds that are left.
+        left: u64,
+    },
+    /// No reload waits for confirmation.
+    #[error("nothing waits to be confirmed; `xrouter show reload` says whether it was taken back")]
+    NothingToConfirm,
+    /// What was to be edited runs no more.
+    #[error("the configuration was changed at the same moment by somebody else; try again")]
+    Overtaken,
     /// A step failed.
     #[error("{step}: {cause}; nothing was changed: what was done before this is undone")]
     Failed {
@@ -42,27 +57,8 @@ pub enum Refused {
 }
 
 impl Router {
-    /// Run `source` instead of what runs now.
-    pub(super) async fn run_source(
-        &mut self,
-        source: Source,
-        dry_run: bool,
-    ) -> Result<view::Reload, Refused> {
-        let numbered = source.config.numbered_as(&self.config, self.ports.len());
-        let new = numbered.ok_or(Refused::Ports)?;
-        let changes = self.config.changes_to(&new)?;
-        let lines = lines(&changes, &self.config, &new);
-        if !dry_run {
-            self.apply(&changes, &new).await?;
-            self.config = new;
-            self.text = source.text;
-            say(&lines);
-        }
-        Ok(view::Reload { lines, applied: !dry_run })
-    }
-
     /// All of the changes, or none.
-    async fn apply(&mut self, changes: &[Change], new: &Config) -> Result<(), Refused> {
+    pub(super) async fn apply(&mut self, changes: &[Change], new: &Config) -> Result<(), Refused> {
         for (number, change) in changes.iter().enumerate() {
             if let Err(cause) = self.carry_out(change).await {
                 let step = lines(std::slice::from_ref(change), &self.config, new);
@@ -237,13 +233,4 @@ impl Router {
 
 fn leads_by(action: &RouteAction, port: PortId) -> bool {
     matches!(action, RouteAction::Via(via) if via.iter().any(|next| next.port == port))
-}
-
-fn say(lines: &[Line]) {
-    if lines.is_empty() {
-        tracing::info!("reload: nothing is different");
-    }
-    for line in lines {
-        tracing::info!("reload: {line}");
-    }
 }

@@ -27,6 +27,7 @@ mod own;
 mod plug;
 pub mod port;
 mod ports;
+mod reload;
 pub mod request;
 pub mod rib;
 mod speak;
@@ -52,14 +53,14 @@ use crate::table::interface::Snapshot;
 use crate::table::meter::Nanos;
 use crate::table::police::Policers;
 use crate::table::publish::Epochs;
-use change::Refused;
 use grace::Grace;
 use hops::Hops;
 use neighbour::{Action, Neighbours};
 use netlink::Netlink;
 use netlink::monitor::LinkMonitor;
 use ports::Ports;
-use request::{Order, Request};
+use reload::Running;
+use request::Request;
 use rib::Rib;
 pub use start::StartError;
 use workers::Handle;
@@ -72,7 +73,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 pub struct Router {
     config: Config,
     /// The text that it stands in.
-    text: String,
+    running: Running,
     start: Instant,
     epochs: Arc<Epochs>,
     fib: FibWriter,
@@ -117,12 +118,15 @@ impl Router {
         loop {
             let deadline = self.neighbours.next_deadline();
             let timer = tokio::time::sleep(deadline.unwrap_or(Nanos::MAX).since(self.now()));
+            let trial = self.trial_ends();
+            let end_of_trial = tokio::time::sleep(trial.unwrap_or(Nanos::MAX).since(self.now()));
             tokio::select! {
                 () = &mut stop => break,
                 _ = self.bell.readable() => self.read_mail(),
                 Some(request) = self.requests.recv() => self.serve(request).await,
                 event = self.links.next() => self.link_changed(event).await,
                 () = timer, if deadline.is_some() => self.tick(),
+                () = end_of_trial, if trial.is_some() => self.take_back().await,
                 _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,
             }
@@ -135,12 +139,6 @@ impl Router {
         match request {
             Request::Show { question, answer } => drop(answer.send(self.answer(&question))),
             Request::Do { order, answer } => drop(answer.send(self.obey(order).await)),
-        }
-    }
-
-    async fn obey(&mut self, order: Order) -> Result<view::Reload, Refused> {
-        match order {
-            Order::Run { source, dry_run, .. } => self.run_source(*source, dry_run).await,
         }
     }
 

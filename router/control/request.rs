@@ -1,7 +1,6 @@
 //! Questions and orders to control, and the handle that brings them there.
 #![forbid(unsafe_code)]
 
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::change::Refused;
 use super::view;
-use crate::config::{ConfigErrors, Source};
+use crate::config::difference::lines_between;
+use crate::config::edit::{Edit, EditError};
+use crate::config::file::{self, SaveError};
+use crate::config::{Config, ConfigErrors, Source};
 
 /// What can be asked of the running router.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +37,10 @@ pub enum Question {
     Workers,
     /// [`super::view::Table`]s.
     Tables,
+    /// The [`super::view::Running`], as the only row.
+    Reload,
+    /// The [`super::view::Config`].
+    Config,
 }
 
 /// What the running router can be told to do.
@@ -44,10 +50,30 @@ pub enum Order {
     Run {
         /// The configuration.
         source: Box<Source>,
+        /// Where it comes from.
+        from: Basis,
         /// Say what would change, and change nothing.
         dry_run: bool,
         /// Go back unless it is confirmed within this time.
         confirm: Option<Duration>,
+    },
+    /// What is tried is to stay.
+    Confirm,
+    /// The router's own file has this text now.
+    Saved(String),
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Basis {
+    /// The router's own file.
+    OwnFile,
+    /// Another one.
+    OtherFile,
+    /// It is what ran, with a change in it.
+    Edit {
+        /// What ran.
+        of: String,
     },
 }
 
@@ -95,6 +121,12 @@ pub enum OrderError {
     /// The file cannot be read, or has mistakes.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// The change cannot be made.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
     /// Control does not do it, or could not.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -129,9 +161,49 @@ impl Handle {
     /// control's thread, which has neighbours to answer.
     pub async fn reload(&self, reload: Reload) -> Result<view::Reload, OrderError> {
         let Reload { file, dry_run, confirm } = reload;
+        let from = if file.is_some() { Basis::OtherFile } else { Basis::OwnFile };
         let file = file.unwrap_or_else(|| self.file.to_path_buf());
-        let source = read(file).await??;
-        self.order(Order::Run { source: Box::new(source), dry_run, confirm }).await
+        let source = elsewhere(move || file::read(&file)).await??;
+        self.order(Order::Run { source: Box::new(source), from, dry_run, confirm }).await
+    }
+
+    /// Change the configuration that runs.
+    pub async fn edit(&self, edit: Edit) -> Result<view::Reload, OrderError> {
+        let of = self.config().await?.text;
+        let text = edit.apply(&of)?;
+        let source = elsewhere(move || Source::parse(text, RUNNING)).await??;
+        let (source, from) = (Box::new(source), Basis::Edit { of });
+        self.order(Order::Run { source, from, dry_run: false, confirm: None }).await
+    }
+
+    /// What is tried is to stay.
+    pub async fn confirm(&self) -> Result<view::Reload, OrderError> {
+        self.order(Order::Confirm).await
+    }
+
+    /// The configuration that runs.
+    pub async fn config(&self) -> Result<view::Config, Stopping> {
+        let value = self.ask(Question::Config).await?;
+        serde_json::from_value(value).map_err(|_| Stopping)
+    }
+
+    /// What runs and the router's own file does not have: what `save` would put there.
+    pub async fn difference(&self) -> Result<view::Reload, OrderError> {
+        let (running, file) = (self.config().await?, self.file.to_path_buf());
+        let lines = elsewhere(move || {
+            let saved = file::read(&file)?.config;
+            let running = Config::parse(&running.text, RUNNING)?;
+            Ok::<_, ConfigErrors>(lines_between(&saved, running))
+        });
+        Ok(view::Reload { lines: lines.await??, confirm_s: None })
+    }
+
+    /// Write the configuration that runs to the router's own file.
+    pub async fn save(&self) -> Result<view::Reload, OrderError> {
+        let (config, file) = (self.config().await?, self.file.to_path_buf());
+        let text = config.text.clone();
+        elsewhere(move || file::write(&file, &config.file, &config.text)).await??;
+        self.order(Order::Saved(text)).await
     }
 
     async fn order(&self, order: Order) -> Result<view::Reload, OrderError> {
@@ -145,15 +217,12 @@ impl Handle {
     }
 }
 
-async fn read(file: PathBuf) -> Result<Result<Source, ConfigErrors>, Stopping> {
-    tokio::task::spawn_blocking(move || read_regular(&file)).await.map_err(|_| Stopping)
-}
+/// What errors call the configuration that runs, with a change in it.
+const RUNNING: &str = "(running)";
 
-/// A pipe or a device could keep its reader for ever, and the router from stopping.
-fn read_regular(file: &Path) -> Result<Source, ConfigErrors> {
-    if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
-        let source = io::Error::other("it is no regular file");
-        return Err(ConfigErrors::Unreadable { file: file.display().to_string(), source });
-    }
-    Source::read(file)
+/// Do what takes its time in a thread where nobody waits for it.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stopping> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Stopping)
 }

@@ -22,6 +22,7 @@ use super::netlink::{Netlink, NetlinkError};
 use super::own::OwnRoutes;
 use super::port::Port;
 use super::ports::Ports;
+use super::reload::Running;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
 use super::workers::{Shared, plan_workers, start_workers};
@@ -157,7 +158,7 @@ impl Router {
             bell,
             requests,
             policers: shared.policers.clone(),
-            text,
+            running: Running::new(text),
             config,
         };
         match router.bring_up(&devices, &cores, &shared).await {

@@ -187,11 +187,31 @@ pub struct Table {
     pub refused: u64,
 }
 
-/// What a reload has changed, or would.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What an order has changed, or would.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Reload {
     /// The difference.
     pub lines: Vec<Line>,
-    /// It was done, not only looked at.
-    pub applied: bool,
+    /// Seconds until it is taken back unless it is confirmed.
+    pub confirm_s: Option<u64>,
+}
+
+/// What runs, and since when it is known whether it stays.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Running {
+    /// It is what the router's own file had in it when it was last read or written.
+    pub as_file: bool,
+    /// Seconds until it is taken back unless it is confirmed.
+    pub confirm_s: Option<u64>,
+    /// How often something was taken back because nobody confirmed it.
+    pub taken_back: u64,
+}
+
+/// The configuration that runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// As router.toml.
+    pub text: String,
+    /// What the router's own file had in it when it was last read or written.
+    pub file: String,
 }
