@@ -51,9 +51,8 @@ pub struct Settings {
 /// Keys that are read at start only, and differ.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "needs a restart: {}; nothing was changed: restart xrouter, or leave {} as it was",
-    .0.join(", "),
-    if .0.len() == 1 { "it" } else { "them" }
+    "needs a restart: {}; nothing was changed: restart xrouter, or put back what was there",
+    .0.join(", ")
 )]
 pub struct NeedsRestart(pub Vec<&'static str>);
 
@@ -347,3 +346,6 @@ fn changed(what: &str, from: &str, to: &str) -> Line {
 fn list(nets: &[IpNet]) -> String {
     nets.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,8 @@ pub(super) fn connected(ports: &[Port]) -> impl Iterator<Item = (PortId, IpNet)>
 
 /// Read each `[[port]]`. A port with a mistake keeps its place, so that numbers stay right.
 pub(super) fn read_all(root: &mut Section<'_, '_>, fastpath: FastPath) -> Links {
-    let mut reader = Reader { fastpath, names: HashMap::new(), ports: Vec::new(), whole: true };
+    let mut reader =
+        Reader { fastpath, names: HashMap::new(), ports: Vec::new(), whole: true, full: false };
     for value in root.sections("[[port]]") {
         let Some(mut section) = root.open("[[port]]", Port::KEYS, value, "[[port]] above it")
         else {
@@ -108,22 +109,23 @@ struct Reader<'a> {
     names: HashMap<&'a str, (&'static str, Span)>,
     ports: Vec<Port>,
     whole: bool,
+    /// There are more ports than numbers.
+    full: bool,
 }
 
 impl<'a> Reader<'a> {
     fn read(&mut self, section: &mut Section<'a, '_>) {
-        let Some(id) = PortId::new(self.ports.len()) else {
+        let id = PortId::new(self.ports.len());
+        if id.is_none() && !std::mem::replace(&mut self.full, true) {
             let message = format_args!("a router has at most {PORTS_MAX} ports");
             section.refuse("name", section.span_of("name"), message, "leave this one out");
-            self.whole = false;
-            return;
-        };
+        }
         let before = section.mistakes.count();
         let name = self.read_name(section, "name", "\"lan\"");
         let device = self.read_name(section, "device", "\"eth1\"");
         let addresses = self.read_addresses(section);
-        self.whole &= section.mistakes.count() == before;
-        let port = Port {
+        self.whole &= section.mistakes.count() == before && !self.full;
+        let port = |id| Port {
             id,
             name,
             device,
@@ -134,7 +136,7 @@ impl<'a> Reader<'a> {
             policy: policy::read_port(section),
             addresses,
         };
-        self.ports.push(port);
+        self.ports.extend(id.map(port));
     }
 
     /// `name` or `device`: both are names in the kernel, where each is used once.

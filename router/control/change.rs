@@ -127,10 +127,21 @@ impl Router {
             return Ok(self.netlink.withdraw_route(to).await?);
         };
         self.add_route(to, Origin::Static, Action::Configured(action.clone()))?;
+        if !self.has_ports_of(action) {
+            // Undone before its port is: the kernel gets it with that.
+            return Ok(());
+        }
         match self.netlink.install_route(to, &self.target(action)).await {
             // The kernel gets it when its tap is up again.
             Err(error) if error.is_down() => Ok(()),
             outcome => Ok(outcome?),
+        }
+    }
+
+    fn has_ports_of(&self, action: &RouteAction) -> bool {
+        match action {
+            RouteAction::Via(via) => via.iter().all(|next| self.ports.get(next.port).is_some()),
+            _ => true,
         }
     }
 

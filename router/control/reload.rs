@@ -15,7 +15,7 @@ use crate::table::meter::Nanos;
 pub(super) struct Running {
     /// What runs.
     pub text: String,
-    /// What the router's own file had in it when it was last read or written.
+    /// What the router's own file had in it when what it says was last run, or was written there.
     pub file: String,
     /// What is to come back unless what runs is confirmed.
     trial: Option<Trial>,
@@ -26,6 +26,8 @@ pub(super) struct Running {
 #[derive(Debug)]
 struct Trial {
     before: Source,
+    /// [`Running::file`] before.
+    file: String,
     until: Nanos,
 }
 
@@ -60,16 +62,18 @@ impl Router {
             let left = trial.until.since(self.now()).as_secs();
             return Err(Refused::Unconfirmed { left });
         }
-        match from {
-            Basis::Edit { of } if of != self.running.text => return Err(Refused::Overtaken),
-            Basis::OwnFile if !dry_run => self.running.file.clone_from(&source.text),
-            Basis::Edit { .. } | Basis::OwnFile | Basis::OtherFile => {}
+        if matches!(&from, Basis::Edit { of } if *of != self.running.text) {
+            return Err(Refused::Overtaken);
         }
         let before = Source { text: self.running.text.clone(), config: self.config.clone() };
+        let file = self.running.file.clone();
         let lines = self.run_source(source, dry_run).await?;
+        if from == Basis::OwnFile && !dry_run {
+            self.running.file.clone_from(&self.running.text);
+        }
         if let Some(time) = confirm.filter(|_| !dry_run && !lines.is_empty()) {
             let until = self.now() + time;
-            self.running.trial = Some(Trial { before, until });
+            self.running.trial = Some(Trial { before, file, until });
         }
         Ok(view::Reload { lines, confirm_s: self.trial_left() })
     }
@@ -107,9 +111,10 @@ impl Router {
 
     /// Nobody has confirmed in time.
     pub(super) async fn take_back(&mut self) {
-        let Some(Trial { before, .. }) = self.running.trial.take() else { return };
+        let Some(Trial { before, file, .. }) = self.running.trial.take() else { return };
         tracing::warn!("reload: not confirmed in time: back to what ran before");
         self.running.taken_back += 1;
+        self.running.file = file;
         if let Err(error) = self.run_source(before, false).await {
             tracing::error!("what ran before cannot be had back: {error}");
         }

@@ -119,3 +119,24 @@ fn a_route_that_finds_no_room_changes_nothing() {
         assert!(!lab.remove(to, Origin::Static), "{lacks}");
     }
 }
+
+/// The FIB has one entry for an address: the neighbour's own route comes back when another goes.
+#[test]
+fn a_host_route_that_goes_uncovers_the_neighbour() {
+    use AdjacencyKind::{Blackhole, Forward, Glean};
+    let (mut lab, host) = (Lab::new(), "192.0.2.1/32");
+    let mac = MacAddress([2, 0, 0, 0, 0, 7]);
+    lab.insert(NET, Origin::Connected, Action::Connected(port())).unwrap();
+    let installed = lab.hops.install(port(), HERE.into(), mac, &lab.rib, &mut lab.fib);
+    installed.unwrap();
+    for _ in 0..2 {
+        assert_eq!(lab.kind(HERE), Some(Forward));
+        let blackhole = Action::Configured(RouteAction::Blackhole);
+        lab.insert(host, Origin::Static, blackhole).unwrap();
+        assert_eq!(lab.kind(HERE), Some(Blackhole));
+        assert!(lab.remove(host, Origin::Static));
+    }
+    assert_eq!(lab.kind(HERE), Some(Forward));
+    lab.hops.withdraw(port(), HERE.into(), &lab.rib, &mut lab.fib);
+    assert_eq!(lab.kind(HERE), Some(Glean));
+}
