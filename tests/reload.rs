@@ -174,6 +174,13 @@ fn a_step_that_fails_has_those_before_it_undone() {
     said.says("+ port vpn device vpn0").says("nothing was changed");
     is_as_before(&router, &before);
 
+    // The card is let go, cannot be taken that way, and is taken as it was.
+    let mode = config.clone().port("dmz", "mode = \"zero-copy\"").address("wan", "10.8.0.1/24");
+    write(&net, &mode);
+    router.command("reload").fails().says("+ port dmz device dmz0").says("nothing was changed");
+    is_as_before(&router, &before);
+    net.dmz().run("ping -c 3 -W 1 -i 0.2 10.2.0.2").succeeds();
+
     write(&net, &config.clone().router("ring = 512").route("10.9.0.0/16", "10.2.0.2"));
     router.command("reload").fails().says("needs a restart: [router] ring");
     is_as_before(&router, &before);
@@ -246,7 +253,8 @@ fn what_is_not_confirmed_in_time_is_taken_back() {
 fn what_runs_is_changed_shown_compared_and_saved() {
     needs_xrouter!();
     let net = Topology::builder().dmz().build();
-    let router = Router::start(&net, &net.config().and("# Nobody knows why.\n[policy]"));
+    let config = net.config().router("taps_persist = true").and("# Nobody knows why.\n[policy]");
+    let router = Router::start(&net, &config);
     let done = |line: &str| router.command(line).succeeds();
     done("route add 10.9.0.0/16 via 10.2.0.2").says("+ route 10.9.0.0/16 via 10.2.0.2 port wan");
     let mend = "`xrouter route replace`";
@@ -260,6 +268,7 @@ fn what_runs_is_changed_shown_compared_and_saved() {
     done("address add 10.8.0.1/24 port lan").says("+ address 10.8.0.1/24 port lan");
     router.host().run("ip addr show dev lan").succeeds().says("10.8.0.1/24");
     done("port del dmz").says("- port dmz device dmz0");
+    router.host().run("ip link show dmz").fails();
     done("port add dmz device dmz0 addresses 10.4.0.1/24").says("+ port dmz device dmz0");
     net.dmz().run("ping -c 1 -W 3 10.4.0.1").succeeds();
     done("config show").says("# Nobody knows why.").says("to = \"10.9.0.0/16\"");
@@ -271,7 +280,7 @@ fn what_runs_is_changed_shown_compared_and_saved() {
     done("reload").says("nothing is different");
     done("neighbour del 10.2.0.3").says("- neighbour 10.2.0.3");
     done("address del 10.8.0.1/24").says("- address 10.8.0.1/24 port lan");
-    write(&net, &net.config());
+    write(&net, &net.config().router("taps_persist = true"));
     router.command("config save").fails().says("was changed since it was loaded");
     done("reload").says("- route 10.9.0.0/16");
     router.stop();

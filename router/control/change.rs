@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::Router;
 use super::rib::{Action, Origin};
-use super::start::{StartError, timers};
+use super::start::{StartError, find_device, timers};
 use super::workers::{allowance, policers};
 use crate::config::difference::{Change, Line, NeedsRestart, Settings, lines};
 use crate::config::{Config, RouteAction};
@@ -59,13 +59,14 @@ pub enum Refused {
 impl Router {
     /// All of the changes, or none.
     pub(super) async fn apply(&mut self, changes: &[Change], new: &Config) -> Result<(), Refused> {
+        for change in changes {
+            has_its_card(change).map_err(|cause| self.failed(change, new, cause))?;
+        }
         for (number, change) in changes.iter().enumerate() {
             if let Err(cause) = self.carry_out(change).await {
-                let step = lines(std::slice::from_ref(change), &self.config, new);
-                let step = step.iter().map(Line::to_string).collect::<Vec<_>>().join(", ");
                 // What failed may be done in part.
                 self.undo(&changes[..=number]).await;
-                return Err(Refused::Failed { step, cause });
+                return Err(self.failed(change, new, cause));
             }
             if number % STEPS_PER_LOOK == 0 {
                 self.read_mail();
@@ -76,18 +77,25 @@ impl Router {
         Ok(())
     }
 
+    fn failed(&self, change: &Change, new: &Config, cause: StartError) -> Refused {
+        let step = lines(std::slice::from_ref(change), &self.config, new);
+        let step = step.iter().map(Line::to_string).collect::<Vec<_>>().join(", ");
+        Refused::Failed { step, cause }
+    }
+
     async fn undo(&mut self, done: &[Change]) {
         for change in done.iter().rev() {
             if let Err(error) = self.carry_out(&change.undone()).await {
                 tracing::error!("what a failed change had done could not be undone: {error}");
-                self.forget_port_of(change);
+                self.forget_port_of(change).await;
             }
         }
     }
 
     /// A port that could not be had back is missing: the next reload brings it.
-    fn forget_port_of(&mut self, change: &Change) {
+    async fn forget_port_of(&mut self, change: &Change) {
         if let Change::Port { old: Some(port), .. } = change {
+            self.unplug(port.id).await;
             self.config.ports.retain(|other| other.id != port.id);
         }
     }
@@ -239,6 +247,14 @@ impl Router {
         let (workers, ports) = (self.workers.len(), self.ports.len());
         let allowance = allowance(&self.config, workers, ports, &self.policers);
         self.tell_all(|| Command::Allow(Box::new(allowance.clone())));
+    }
+}
+
+/// What can be seen beforehand: no port is let go for one that has no card.
+fn has_its_card(change: &Change) -> Result<(), StartError> {
+    match change {
+        Change::Port { new: Some(port), .. } => find_device(port).map(drop),
+        _ => Ok(()),
     }
 }
 
