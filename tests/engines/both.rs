@@ -15,7 +15,6 @@ use xrouter::pipeline::verdict::{DropReason, Verdict};
 use xrouter::pipeline::{self, Local};
 use xrouter::table::adjacency::BY_DRIVER;
 use xrouter::table::interface::Interface;
-use xrouter::table::police::Policers;
 use xrouter::table::policy::SourceValidation;
 
 use crate::case::HASH_SEED;
