@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -18,6 +19,9 @@ use crate::worker::Command;
 
 /// Steps between two looks at what the workers and the timers want meanwhile.
 const STEPS_PER_LOOK: usize = 64;
+/// How often, and how long apart, it is looked whether the readers of a full table have passed.
+const RECLAIMS: u32 = 10;
+const RECLAIM: Duration = Duration::from_millis(20);
 
 /// An order is not carried out: what ran before runs still.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +73,7 @@ impl Router {
                 return Err(self.failed(change, new, cause));
             }
             if number % STEPS_PER_LOOK == 0 {
-                self.read_mail();
-                self.tick();
-                self.reclaim();
+                self.look_around();
             }
         }
         Ok(())
@@ -100,7 +102,31 @@ impl Router {
         }
     }
 
+    /// One step. What was freed lately is room only when every reader of the tables has passed, so
+    /// a full table gets a second try.
     async fn carry_out(&mut self, change: &Change) -> Result<(), StartError> {
+        let outcome = self.try_to(change).await;
+        if !matches!(outcome, Err(StartError::Full { .. })) {
+            return outcome;
+        }
+        if let Err(error) = self.try_to(&change.undone()).await {
+            tracing::debug!("before a second try: {error}");
+        }
+        for _ in 0..RECLAIMS {
+            self.look_around();
+            tokio::time::sleep(RECLAIM).await;
+        }
+        self.try_to(change).await
+    }
+
+    /// What the workers and the timers want in the middle of a long change.
+    fn look_around(&mut self) {
+        self.read_mail();
+        self.tick();
+        self.reclaim();
+    }
+
+    async fn try_to(&mut self, change: &Change) -> Result<(), StartError> {
         match change {
             Change::Port { old, new } => {
                 if let Some(old) = old {
