@@ -3,12 +3,15 @@
 //!
 //! | path | answer |
 //! | --- | --- |
-//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` `/v1/kernel` | rows |
+//! | `/v1/ports` `/v1/routes` `/v1/neighbours` `/v1/counters` `/v1/drops` `/v1/police` `/v1/workers` `/v1/tables` `/v1/kernel` `/v1/reload` | rows |
 //! | `/v1/routes/ADDRESS` | the way that an address takes |
 //! | `/v1/verify` | where the kernel's routes, and the tables here, are not alike: rows |
 //! | `/` | a page that shows them |
+//!
+//! What changes something is in `order.rs`, and on the Unix socket only.
 #![forbid(unsafe_code)]
 
+pub mod order;
 mod serve;
 
 use std::io;
@@ -79,12 +82,12 @@ impl Listeners {
 
     /// Answer until the task is dropped.
     pub async fn serve(self, handle: Handle) {
-        let routes = routes(handle);
+        let routes = routes(&handle);
         for tcp in self.tcp {
             tokio::spawn(serve::serve(tcp, routes.clone()));
         }
         let _removed = RemoveAtEnd(self.path);
-        serve::serve(self.socket, routes).await;
+        serve::serve(self.socket, routes.merge(order::routes(handle))).await;
     }
 }
 
@@ -110,7 +113,7 @@ fn listen_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(socket)
 }
 
-fn routes(handle: Handle) -> Router {
+fn routes(handle: &Handle) -> Router {
     let rows = |question: Question| {
         get(move |State(handle): State<Handle>| async move { answer(&handle, question).await })
     };
@@ -127,7 +130,8 @@ fn routes(handle: Handle) -> Router {
         .route("/v1/tables", rows(Question::Tables))
         .route("/v1/kernel", rows(Question::Kernel))
         .route("/v1/verify", rows(Question::Verify))
-        .with_state(handle)
+        .route("/v1/reload", rows(Question::Reload))
+        .with_state(handle.clone())
 }
 
 async fn lookup(

@@ -3,6 +3,7 @@
 
 mod client;
 mod log;
+mod reload;
 mod run;
 mod show;
 
@@ -16,6 +17,7 @@ use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
+use crate::config::edit::Kind;
 
 /// A router appliance: AF_XDP in, longest-prefix match, ARP and NDP in userspace, the kernel's own
 /// stack behind a tap.
@@ -38,6 +40,21 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Have the running router follow its file: what differs is changed, and nothing else
+    Reload(reload::Load),
+    /// Keep what `reload --confirm` has changed
+    Confirm(Running),
+    /// Change a route: `route add 10.9.0.0/16 via 10.2.0.2`
+    Route(reload::Change),
+    /// Change a neighbour: `neighbour add 10.1.0.7 mac 02:00:00:00:00:07 port lan`
+    Neighbour(reload::Change),
+    /// Change an address: `address add 10.5.0.1/24 port lan`
+    Address(reload::Change),
+    /// Change a port: `port add dmz device eth3 addresses 10.4.0.1/24,fd00::1/64`
+    Port(reload::Change),
+    /// The configuration that runs: show it, compare it with the file, save it there
+    #[command(subcommand)]
+    Config(reload::Action),
     /// Show the running router
     Show {
         /// What to show
@@ -84,14 +101,7 @@ const DESCRIPTORS: usize = 16;
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse() {
         Cli { config: Some(file), .. } => start(&file),
-        Cli { command: Some(Command::Check { config }), .. } => check(&config),
-        Cli { command: Some(Command::Show { what, address, verify, running, json }), .. } => {
-            running.socket().and_then(|socket| match (verify, what) {
-                (false, _) => show::show(what, address, &socket, json),
-                (true, show::What::Routes) => show::verify(&socket, json),
-                (true, _) => bail!("--verify goes with `show routes` only"),
-            })
-        }
+        Cli { command: Some(command), .. } => obey(command),
         Cli { config: None, command: None } => {
             return match Cli::command().print_help() {
                 Ok(()) => ExitCode::from(2),
@@ -106,6 +116,24 @@ pub fn main() -> ExitCode {
             eprintln!("xrouter: {error}{}", mend(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn obey(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check { config } => check(&config),
+        Command::Show { what, address, verify, running, json } => match (verify, what) {
+            (false, _) => show::show(what, address, &running.socket()?, json),
+            (true, show::What::Routes) => show::verify(&running.socket()?, json),
+            (true, _) => bail!("--verify goes with `show routes` only"),
+        },
+        Command::Reload(load) => reload::reload(load),
+        Command::Confirm(running) => reload::confirm(&running),
+        Command::Route(change) => reload::change(Kind::Route, change),
+        Command::Neighbour(change) => reload::change(Kind::Neighbour, change),
+        Command::Address(change) => reload::change(Kind::Address, change),
+        Command::Port(change) => reload::change(Kind::Port, change),
+        Command::Config(action) => reload::config(&action),
     }
 }
 
@@ -132,7 +160,6 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
 
 fn start(file: &std::path::Path) -> anyhow::Result<()> {
     log::start();
-    let config = Config::load(file)?;
     // The event loop panics where it finds no descriptor; the rest says so.
     let spare: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     drop(spare.context("no descriptors for the event loop")?);
@@ -140,5 +167,5 @@ fn start(file: &std::path::Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no event loop")?;
-    runtime.block_on(run::run(config))
+    runtime.block_on(run::run(file))
 }

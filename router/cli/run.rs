@@ -1,22 +1,26 @@
 //! `xrouter -c FILE`: be the router until a signal says to stop.
 #![forbid(unsafe_code)]
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::path::Path;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::Listeners;
-use crate::config::Config;
+use crate::config::Source;
 use crate::control::Router;
-use crate::control::request::Handle;
+use crate::control::request::{Handle, Reload};
 
 /// Run the router; returns once it has stopped and the machine is as it was.
-pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
+    let source = Source::read(file)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that goes away takes no router with it.
-    let _hangup = signal(SignalKind::hangup())?;
-    let listeners = Listeners::open(&config.api.socket, &config.api.listen).await?;
-    let (handle, requests) = Handle::new();
-    let router = Router::start(config, requests).await?;
+    let hangups = signal(SignalKind::hangup())?;
+    let api = &source.config.api;
+    let listeners = Listeners::open(&api.socket, &api.listen).await?;
+    let (handle, requests) = Handle::new(file);
+    let router = Router::start(source, requests).await?;
+    let reloads = tokio::spawn(reload_at(hangups, handle.clone()));
     let api = tokio::spawn(listeners.serve(handle));
     tracing::info!("routing");
     let stop = async {
@@ -26,8 +30,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         }
     };
     router.run(stop).await;
+    reloads.abort();
     api.abort();
     // The socket's file goes with the task.
     let _ = api.await;
     Ok(())
+}
+
+/// SIGHUP: read the file again, once for however many came meanwhile.
+async fn reload_at(mut hangups: Signal, handle: Handle) {
+    while hangups.recv().await.is_some() {
+        if let Err(error) = handle.reload(Reload::default()).await {
+            tracing::error!("SIGHUP: the running configuration stays: {error}");
+        }
+    }
 }

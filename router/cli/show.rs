@@ -39,6 +39,8 @@ pub(crate) enum What {
     Tables,
     /// How it stands with the kernel's routes
     Kernel,
+    /// Whether what runs is what the file says, and whether it waits to be confirmed
+    Reload,
 }
 
 impl What {
@@ -53,6 +55,7 @@ impl What {
             Self::Workers => "/v1/workers",
             Self::Tables => "/v1/tables",
             Self::Kernel => "/v1/kernel",
+            Self::Reload => "/v1/reload",
         }
     }
 }
@@ -85,12 +88,13 @@ pub(super) fn show(
         What::Workers => workers(&rows(&answer)?),
         What::Tables => tables(&rows(&answer)?),
         What::Kernel => kernel(&rows(&answer)?),
+        What::Reload => reload(&rows(&answer)?),
     };
     print(&table.trim_fmt())
 }
 
 /// A reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> anyhow::Result<()> {
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
@@ -333,6 +337,21 @@ fn differences(rows: &[view::Difference]) -> Table {
     let mut table = table(&["to", "between", "the one says", "the other says"]);
     for row in rows {
         table.add_row([&row.to, &row.between, &row.wanted, &row.found]);
+    }
+    table
+}
+
+fn reload(rows: &[view::Running]) -> Table {
+    let mut table = table(&["running", "to be confirmed", "taken back"]);
+    for row in rows {
+        let running =
+            if row.as_file { "as the file" } else { "other than the file: `xrouter config diff`" };
+        let left = |seconds| format!("in {seconds} s: `xrouter confirm`");
+        table.add_row([
+            Cell::new(running),
+            Cell::new(row.confirm_s.map_or_else(|| "-".to_owned(), left)),
+            number(row.taken_back),
+        ]);
     }
     table
 }

@@ -10,6 +10,9 @@
 
 mod address;
 mod api;
+pub mod difference;
+pub mod edit;
+pub mod file;
 mod kernel;
 mod limits;
 mod mistake;
@@ -21,6 +24,7 @@ pub mod protocol;
 mod route;
 mod router;
 mod section;
+mod setting;
 #[cfg(test)]
 mod tests;
 
@@ -78,7 +82,7 @@ pub struct Config {
     pub kernel: Kernel,
     /// `[api]`
     pub api: Api,
-    /// Each `[[port]]`; its place here is its [`PortId`].
+    /// Each `[[port]]`, in the order of the file.
     pub ports: Vec<Port>,
     /// Each `[[route]]`
     pub routes: Vec<Route>,
@@ -86,14 +90,36 @@ pub struct Config {
     pub static_neighbours: Vec<StaticNeighbour>,
 }
 
+/// A router.toml as it was written, and what it means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The whole file.
+    pub text: String,
+    /// What it means.
+    pub config: Config,
+}
+
+impl Source {
+    /// Read and check the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(text, &file),
+            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
+        }
+    }
+
+    /// Check `text`; `file` is what the errors call it.
+    pub fn parse(text: String, file: &str) -> Result<Self, ConfigErrors> {
+        let config = Config::parse(&text, file)?;
+        Ok(Self { text, config })
+    }
+}
+
 impl Config {
     /// Read and check the file at `path`.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let file = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &file),
-            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
-        }
+        Source::read(path).map(|source| source.config)
     }
 
     /// Check `text`; `file` is what the errors call it.
@@ -145,12 +171,12 @@ impl Config {
 
     /// The ports with their numbers.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
-        self.ports.iter().enumerate().filter_map(|(n, port)| Some((PortId::new(n)?, port)))
+        self.ports.iter().map(|port| (port.id, port))
     }
 
     /// The port with this number.
     pub fn port(&self, id: PortId) -> Option<&Port> {
-        self.ports.get(id.index())
+        self.ports.iter().find(|port| port.id == id)
     }
 
     /// The port of this name.

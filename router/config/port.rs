@@ -17,6 +17,8 @@ use crate::table::policy::PortPolicy;
 /// One `[[port]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Port {
+    /// Its number: its place in the file, unless it had another while the router ran.
+    pub id: PortId,
     /// What the operator calls the port; the tap's name. At most 15 octets.
     pub name: String,
     /// The kernel's name of the card.
@@ -75,21 +77,20 @@ impl Port {
 
 /// The subnets of `ports`, link-local ones left out, each once for each port.
 pub(super) fn connected(ports: &[Port]) -> impl Iterator<Item = (PortId, IpNet)> {
-    ports.iter().enumerate().filter_map(|(n, port)| Some((PortId::new(n)?, port))).flat_map(
-        |(id, port)| {
-            let nets = port.addresses.iter().map(IpNet::trunc).enumerate();
-            nets.filter(|(n, net)| {
-                let before = &port.addresses[..*n];
-                !is_link_local(net.addr()) && before.iter().all(|other| other.trunc() != *net)
-            })
-            .map(move |(_, net)| (id, net))
-        },
-    )
+    ports.iter().flat_map(|port| {
+        let nets = port.addresses.iter().map(IpNet::trunc).enumerate();
+        nets.filter(|(n, net)| {
+            let before = &port.addresses[..*n];
+            !is_link_local(net.addr()) && before.iter().all(|other| other.trunc() != *net)
+        })
+        .map(move |(_, net)| (port.id, net))
+    })
 }
 
 /// Read each `[[port]]`. A port with a mistake keeps its place, so that numbers stay right.
 pub(super) fn read_all(root: &mut Section<'_, '_>, fastpath: FastPath) -> Links {
-    let mut reader = Reader { fastpath, names: HashMap::new(), ports: Vec::new(), whole: true };
+    let mut reader =
+        Reader { fastpath, names: HashMap::new(), ports: Vec::new(), whole: true, full: false };
     for value in root.sections("[[port]]") {
         let Some(mut section) = root.open("[[port]]", Port::KEYS, value, "[[port]] above it")
         else {
@@ -108,11 +109,14 @@ struct Reader<'a> {
     names: HashMap<&'a str, (&'static str, Span)>,
     ports: Vec<Port>,
     whole: bool,
+    /// There are more ports than numbers.
+    full: bool,
 }
 
 impl<'a> Reader<'a> {
     fn read(&mut self, section: &mut Section<'a, '_>) {
-        if self.ports.len() == PORTS_MAX {
+        let id = PortId::new(self.ports.len());
+        if id.is_none() && !std::mem::replace(&mut self.full, true) {
             let message = format_args!("a router has at most {PORTS_MAX} ports");
             section.refuse("name", section.span_of("name"), message, "leave this one out");
         }
@@ -120,8 +124,9 @@ impl<'a> Reader<'a> {
         let name = self.read_name(section, "name", "\"lan\"");
         let device = self.read_name(section, "device", "\"eth1\"");
         let addresses = self.read_addresses(section);
-        self.whole &= section.mistakes.count() == before;
-        let port = Port {
+        self.whole &= section.mistakes.count() == before && !self.full;
+        let port = |id| Port {
+            id,
             name,
             device,
             mode: read_mode(section).unwrap_or(PortMode::Auto),
@@ -131,7 +136,7 @@ impl<'a> Reader<'a> {
             policy: policy::read_port(section),
             addresses,
         };
-        self.ports.push(port);
+        self.ports.extend(id.map(port));
     }
 
     /// `name` or `device`: both are names in the kernel, where each is used once.

@@ -13,6 +13,7 @@ use super::netlink::address::Address;
 use super::netlink::link::Link;
 use super::port::Port;
 use super::rib::{Action, Origin};
+use super::start::StartError;
 use super::tap::TapState;
 use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
@@ -175,6 +176,21 @@ impl Router {
         self.publish();
         self.act();
         self.claim_new(id, new.iter().map(|own| own.net.addr()).collect());
+    }
+
+    /// More addresses of router.toml's for a port.
+    ///
+    /// # Errors
+    /// There is no room for the routes of one; those before it are there.
+    pub(super) fn give_addresses(&mut self, id: PortId, nets: &[IpNet]) -> Result<(), StartError> {
+        for &net in nets {
+            // One that a program has given the tap is router.toml's from now on.
+            self.remove_address(id, net);
+            self.add_address(id, Own::configured(net)).map_err(|NoRoom { to, full }| {
+                StartError::Full { what: format!("route {to}"), full }
+            })?;
+        }
+        Ok(())
     }
 
     /// One more address of a port, and the routes that come with it; [`Router::publish`] tells the

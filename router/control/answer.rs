@@ -6,9 +6,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::neighbour::Neighbour;
-use super::request::{Question, Request};
+use super::port::Port;
+use super::request::Question;
 use super::rib::{Action, Source, adjacency_name, kind_name};
 use super::{Router, verify, view};
 use crate::config::{NextHop, protocol};
@@ -21,12 +23,12 @@ use crate::table::police::Class;
 
 impl Router {
     /// Answer: at once, or when the kernel has been asked.
-    pub(super) fn reply(&mut self, request: Request) {
-        if request.question == Question::Verify && self.mirror.is_on() {
-            return self.mirror.verify(request.answer);
+    pub(super) fn reply(&mut self, question: &Question, answer: oneshot::Sender<Value>) {
+        if *question == Question::Verify && self.mirror.is_on() {
+            return self.mirror.verify(answer);
         }
         // Whoever asked may have gone away.
-        let _ = request.answer.send(self.answer(&request.question));
+        let _ = answer.send(self.answer(question));
     }
 
     /// The answer to a question, as JSON.
@@ -43,6 +45,8 @@ impl Router {
             Question::Tables => serde_json::to_value(self.show_tables()),
             Question::Kernel => serde_json::to_value([self.mirror.view(self.kernel_routes())]),
             Question::Verify => Ok(verify::without_kernel(&self.rib, &self.hops, &self.fib)),
+            Question::Reload => serde_json::to_value(self.show_reload()),
+            Question::Config => serde_json::to_value(self.show_config()),
         };
         value.unwrap_or_else(|error| unreachable!("plain structs become JSON: {error}"))
     }
@@ -147,7 +151,7 @@ impl Router {
     /// What the XDP programs add to a port's counters, as if the workers had done it.
     fn forwarded_by_programs(&self, id: PortId) -> BTreeMap<String, u64> {
         let (mut came, mut left) = (Traffic::default(), Traffic::default());
-        for other in &self.ports {
+        for other in self.ports.iter() {
             came += self.ports[id.index()].forwarded_to(other.id());
             left += other.forwarded_to(id);
         }
@@ -163,7 +167,7 @@ impl Router {
 
     fn show_drops(&self) -> Vec<view::Drop> {
         let mut rows = Vec::new();
-        for port in &self.ports {
+        for port in self.ports.iter() {
             for &reason in DropReason::ALL {
                 let of_worker = |counters: &PortCounters| counters.dropped[reason.index()].get();
                 let packets = self.counters_of(port.id()).map(of_worker).sum();
@@ -182,7 +186,7 @@ impl Router {
     }
 
     fn show_police(&self) -> Vec<view::Policed> {
-        let row = |port: &super::Port, class: Class| {
+        let row = |port: &Port, class: Class| {
             let sum = |of_worker: fn(&PortCounters, Class) -> u64| {
                 self.counters_of(port.id()).map(|counters| of_worker(counters, class)).sum()
             };
@@ -235,6 +239,6 @@ impl Router {
     }
 
     fn port_name(&self, port: PortId) -> String {
-        self.ports.get(port.index()).map_or_else(String::new, |port| port.name().to_owned())
+        self.ports.get(port).map_or_else(String::new, |port| port.name().to_owned())
     }
 }

@@ -348,7 +348,7 @@ impl Router {
 
     /// Make a new snapshot of the interfaces the one that workers read.
     pub(super) fn publish(&mut self) {
-        let interfaces = self.ports.iter().map(Port::interface).collect();
+        let interfaces = self.ports.slots().map(|port| port.and_then(Port::interface)).collect();
         let seed = self.snapshot.load().hash_seed;
         let snapshot = Snapshot::new(interfaces, self.config.policy.clone(), seed);
         self.fib.set_own(snapshot.never_sources());
@@ -384,7 +384,7 @@ pub(super) fn note(outcome: Result<(), XdpError>) {
 }
 
 /// The largest IP packet of the port: what router.toml says, or the card.
-fn mtu_of(port: &Port, device: &Device, chunk_size: u16) -> Result<u16, AttachError> {
+pub(super) fn mtu_of(port: &Port, device: &Device, chunk_size: u16) -> Result<u16, AttachError> {
     let asked = port.config.mtu.map_or(device.mtu, u32::from);
     mtu_that_fits(asked, device.mtu, chunk_size).ok_or_else(|| AttachError::Mtu {
         device: device.name.clone(),

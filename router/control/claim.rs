@@ -95,9 +95,8 @@ impl Router {
 
     /// Once a second: ask again, and then announce what nobody else has.
     pub(super) fn go_on_claiming(&mut self) {
-        for number in 0..self.ports.len() {
-            let id = self.ports[number].id();
-            for (address, left) in self.ports[number].claims.next_round() {
+        for id in self.ports.ids() {
+            for (address, left) in self.ports[id.index()].claims.next_round() {
                 if left > 0 { self.probe(id, address) } else { self.announce(id, address) }
             }
         }

@@ -119,11 +119,15 @@ impl Port {
 impl Router {
     /// A device may have learned, or forgotten, to take frames from XDP programs.
     pub(super) fn choose_engines(&mut self) {
-        for number in 0..self.ports.len() {
-            if let Some(id) = PortId::new(number).filter(|_| self.ports[number].choose_engine()) {
-                note(self.tell_program(id));
-                self.write_adjacencies(id);
-            }
+        for id in self.ports.ids() {
+            self.choose_engine(id);
+        }
+    }
+
+    pub(super) fn choose_engine(&mut self, id: PortId) {
+        if self.ports[id.index()].choose_engine() {
+            note(self.tell_program(id));
+            self.write_adjacencies(id);
         }
     }
 

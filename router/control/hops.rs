@@ -92,6 +92,22 @@ impl Hops {
         self.gleans[port.index()]
     }
 
+    /// One more port, or another one of this number. It has no link yet.
+    pub fn set_port(
+        &mut self,
+        port: PortId,
+        egress: Egress,
+        fib: &mut FibWriter,
+    ) -> Result<(), TableFull> {
+        while self.gleans.len() <= port.index() {
+            self.gleans.push(fib.allocate(Adjacency::plain(AdjacencyKind::Unreachable))?);
+            self.egress.push(egress);
+            self.links.push(false);
+        }
+        self.set_egress(port, egress, fib);
+        Ok(())
+    }
+
     /// The port has another card, MAC or MTU: every adjacency of it is written anew.
     pub fn set_egress(&mut self, port: PortId, egress: Egress, fib: &mut FibWriter) {
         self.egress[port.index()] = egress;

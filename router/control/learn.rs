@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Router;
 use super::neighbour::{Action, Heard, Message, Wanted};
+use super::port::Port;
 use super::speak;
 use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
@@ -26,7 +27,7 @@ impl Router {
             while let Some(mail) = self.workers[worker].mailbox.read() {
                 match mail {
                     Mail::Report(report) => self.learn(report),
-                    Mail::Detached(port) => self.ports[port.index()].queues_closed(),
+                    Mail::Detached(port) => self.queues_closed(port),
                 }
                 read += 1;
                 if read == MAIL_PER_TURN {
@@ -39,12 +40,20 @@ impl Router {
         self.act();
     }
 
+    fn queues_closed(&mut self, port: PortId) {
+        if let Some(port) = self.ports.get_mut(port) {
+            port.queues_closed();
+        }
+    }
+
     fn learn(&mut self, report: Report) {
         let now = self.now();
         match report {
             Report::Wanted(awaited) => self.want(awaited),
             Report::AskedByKernel { port, address } => {
-                self.neighbours.wanted_by_kernel(port, address, now, &mut self.actions);
+                if self.ports.get(port).is_some() {
+                    self.neighbours.wanted_by_kernel(port, address, now, &mut self.actions);
+                }
             }
             Report::GroupsChanged(port) => self.update_groups_of(port),
             Report::Heard { port, said } => {
@@ -57,7 +66,9 @@ impl Router {
 
     /// Packets wait for a neighbour.
     fn want(&mut self, awaited: Awaited) {
-        let Some((port, address)) = self.hops.neighbour_of(awaited) else {
+        let known = self.hops.neighbour_of(awaited);
+        let Some((port, address)) = known.filter(|(port, _)| self.ports.get(*port).is_some())
+        else {
             return self.tell_all(|| Command::Fail(awaited));
         };
         let now = self.now();
@@ -128,7 +139,9 @@ impl Router {
                 let snapshot = self.snapshot.load_full();
                 let interface = snapshot.interface(port);
                 let answer = interface.and_then(|i| speak::answer_to_kernel(i, address, mac));
-                self.ports[port.index()].tell_kernel(answer);
+                if let Some(port) = self.ports.get(port) {
+                    port.tell_kernel(answer);
+                }
             }
             Action::Defend { port, address, claimant } => self.defend(port, address, claimant),
         }
@@ -171,7 +184,8 @@ impl Router {
 
     /// Have a worker that has a queue of the port send a frame.
     pub(super) fn send(&self, port: PortId, frame: Option<SmallFrame>) {
-        if let (Some(frame), Some(worker)) = (frame, self.ports[port.index()].sender()) {
+        let sender = self.ports.get(port).and_then(Port::sender);
+        if let (Some(frame), Some(worker)) = (frame, sender) {
             self.workers[worker].tell(Command::Send(port, frame));
         }
     }

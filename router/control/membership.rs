@@ -17,8 +17,8 @@ impl Router {
     /// the link of most that it joins, and so us ([`Router::update_groups_of`]); of those that it
     /// does not tell of (a packet socket's), we learn by asking again.
     pub(super) fn update_groups(&mut self) {
-        for number in 0..self.ports.len() {
-            self.update_groups_of(self.ports[number].id());
+        for id in self.ports.ids() {
+            self.update_groups_of(id);
         }
     }
 

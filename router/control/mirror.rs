@@ -22,6 +22,7 @@ use super::Router;
 use super::netlink::feed::{Feed, News, OVERRUN, Way};
 use super::netlink::link::Link;
 use super::netlink::{Netlink, NetlinkError};
+use super::port::Port;
 use super::rib::{Action, Origin};
 use super::{verify, view};
 use crate::config;
@@ -191,7 +192,9 @@ impl Router {
     }
 
     fn hear_kernel(&mut self) -> io::Result<()> {
-        let taps: Vec<u32> = self.ports.iter().map(|port| port.tap_index).collect();
+        // Of a port that was removed, none: no device has that number.
+        let tap = |port: Option<&Port>| port.map_or(0, |port| port.tap_index);
+        let taps: Vec<u32> = self.ports.slots().map(tap).collect();
         let Some(mut feed) = self.mirror.feed.take() else { return Ok(()) };
         let heard = feed.hear(SLICE, |news| self.learn_from_kernel(news, &taps));
         self.mirror.feed = Some(feed);

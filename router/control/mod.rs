@@ -12,6 +12,7 @@
 mod addresses;
 mod answer;
 mod attach;
+pub mod change;
 mod claim;
 mod fastpath;
 mod fib;
@@ -25,7 +26,10 @@ mod mirror;
 pub mod neighbour;
 pub mod netlink;
 mod open;
+mod plug;
 pub mod port;
+mod ports;
+mod reload;
 pub mod request;
 pub mod rib;
 mod speak;
@@ -51,6 +55,7 @@ use crate::io::xdp;
 use crate::table::FibWriter;
 use crate::table::interface::Snapshot;
 use crate::table::meter::Nanos;
+use crate::table::police::Policers;
 use crate::table::publish::Epochs;
 use grace::Grace;
 use hops::Hops;
@@ -58,7 +63,8 @@ use mirror::Mirror;
 use neighbour::{Action, Neighbours};
 use netlink::Netlink;
 use netlink::monitor::LinkMonitor;
-use port::Port;
+use ports::Ports;
+use reload::Running;
 use request::Request;
 use rib::Rib;
 pub use start::StartError;
@@ -71,6 +77,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Router {
     config: Config,
+    /// The text that it stands in.
+    running: Running,
     start: Instant,
     epochs: Arc<Epochs>,
     fib: FibWriter,
@@ -86,9 +94,10 @@ pub struct Router {
     lacks_said: bool,
     /// The maps of all XDP programs.
     xdp: xdp::Shared,
-    ports: Vec<Port>,
+    ports: Ports,
     // After `ports`: sockets and programs go before the workers' memory does.
     workers: Vec<Handle>,
+    policers: Arc<Policers>,
     /// Waits for XDP programs; None until workers run.
     grace: Option<Grace>,
     netlink: Netlink,
@@ -115,10 +124,12 @@ impl Router {
         loop {
             let deadline = self.neighbours.next_deadline();
             let timer = tokio::time::sleep(deadline.unwrap_or(Nanos::MAX).since(self.now()));
+            let trial = self.trial_ends();
+            let end_of_trial = tokio::time::sleep(trial.unwrap_or(Nanos::MAX).since(self.now()));
             tokio::select! {
                 () = &mut stop => break,
                 _ = self.bell.readable() => self.read_mail(),
-                Some(request) = self.requests.recv() => self.reply(request),
+                Some(request) = self.requests.recv() => self.serve(request).await,
                 event = self.links.next() => self.link_changed(event).await,
                 outcome = self.mirror.ready() => {
                     self.follow_kernel(outcome);
@@ -126,11 +137,20 @@ impl Router {
                     tokio::task::yield_now().await;
                 }
                 () = timer, if deadline.is_some() => self.tick(),
+                () = end_of_trial, if trial.is_some() => self.take_back().await,
                 _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,
             }
         }
         self.stop().await;
+    }
+
+    async fn serve(&mut self, request: Request) {
+        match request {
+            Request::Show { question, answer } => self.reply(&question, answer),
+            // Whoever asked may have gone away.
+            Request::Do { order, answer } => drop(answer.send(self.obey(order).await)),
+        }
     }
 
     /// Make what was freed in the tables available again, once nobody can hold it.

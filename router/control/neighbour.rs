@@ -172,6 +172,11 @@ impl Neighbours {
         }
     }
 
+    /// From now on it takes so long until something happens; what is under way is not shortened.
+    pub fn set_timers(&mut self, timers: Timers) {
+        self.timers = timers;
+    }
+
     /// A packet waits for `target`.
     pub fn wanted(
         &mut self,

@@ -28,7 +28,6 @@ use ipnet::IpNet;
 /// One port.
 #[derive(Debug)]
 pub struct Port {
-    id: PortId,
     /// What router.toml says of it.
     pub(super) config: config::Port,
     /// The addresses that it has now.
@@ -94,10 +93,9 @@ impl Card {
 }
 
 impl Port {
-    pub(super) fn new(id: PortId, config: config::Port, mut tap: Tap, tap_index: u32) -> Self {
+    pub(super) fn new(config: config::Port, mut tap: Tap, tap_index: u32) -> Self {
         let tap_queues = Queues::new(tap.take_queues());
         Self {
-            id,
             config,
             addresses: Vec::new(),
             tap,
@@ -117,12 +115,18 @@ impl Port {
 
     /// The port's number.
     pub fn id(&self) -> PortId {
-        self.id
+        self.config.id
     }
 
     /// The port's name.
     pub fn name(&self) -> &str {
         &self.config.name
+    }
+
+    /// Of its addresses, those that router.toml gives.
+    pub(super) fn configured_addresses(&self) -> Vec<IpNet> {
+        let configured = self.addresses.iter().filter(|own| own.giver == Giver::Config);
+        configured.map(|own| own.net).collect()
     }
 
     /// The worker that sends for control; None without a card.
@@ -173,7 +177,7 @@ impl Port {
     pub(super) fn interface(&self) -> Option<Interface> {
         let card = self.card.as_ref().filter(|_| !self.is_shut())?;
         let mut interface = Interface {
-            port: self.id,
+            port: self.id(),
             mac: card.mac,
             mtu: card.mtu,
             addresses4: Vec::new(),

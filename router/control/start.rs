@@ -10,7 +10,6 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Router;
-use super::addresses::{NoRoom, Own};
 use super::attach::AttachError;
 use super::fib;
 use super::grace::Grace;
@@ -21,11 +20,12 @@ use super::netlink::link::Appearance;
 use super::netlink::route::{Hop, Target};
 use super::netlink::{Netlink, NetlinkError};
 use super::port::Port;
+use super::ports::Ports;
+use super::reload::Running;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
 use super::workers::{Shared, plan_workers, start_workers};
-use crate::config::{self, Config, RouteAction};
-use crate::id::PortId;
+use crate::config::{self, Config, RouteAction, Source};
 use crate::io::device::{Device, DeviceError};
 use crate::io::tap::{Tap, TapError};
 use crate::table::TableFull;
@@ -110,18 +110,18 @@ pub(super) fn system(
 }
 
 impl Router {
-    /// Start the router that `config` describes. It answers `requests` once it runs.
+    /// Start the router that a file describes. It answers `requests` once it runs.
     ///
     /// # Errors
     /// [`StartError`], and the machine is as it was.
     pub async fn start(
-        config: Config,
+        Source { text, config }: Source,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, StartError> {
         if config.ports.is_empty() {
             return Err(StartError::NoPorts);
         }
-        let devices = find_devices(&config)?;
+        let devices: Vec<_> = config.ports.iter().map(find_device).collect::<Result<_, _>>()?;
         let netlink = Netlink::connect()?;
         // What a killed router left in the kernel.
         netlink.withdraw_all_routes().await?;
@@ -129,7 +129,7 @@ impl Router {
         let ports = make_ports(&config, &devices, cores.len(), &netlink).await?;
         let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
         let (fib, mut writer, xdp) = fib::make(&config, hash_seed)?;
-        let hops = Hops::new(egress(&devices), &mut writer)
+        let hops = Hops::new(devices.iter().map(egress).collect(), &mut writer)
             .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
         let shared = Shared::new(&config, fib, cores.len(), hash_seed)?;
         let bell = shared.bell.ear().and_then(UnixStream::from_std);
@@ -156,6 +156,8 @@ impl Router {
             mirror,
             bell,
             requests,
+            policers: shared.policers.clone(),
+            running: Running::new(text),
             config,
         };
         match router.bring_up(&devices, &cores, &shared).await {
@@ -179,10 +181,9 @@ impl Router {
         self.workers = start_workers(&self.config, devices, cores, shared)?;
         let grace = Grace::start(self.epochs.clone(), cores.len());
         self.grace = Some(grace.map_err(system("the XDP programs' grace period", ""))?);
-        for number in 0..self.ports.len() {
-            let Some(id) = PortId::new(number) else { continue };
+        for id in self.ports.ids() {
             self.attach(id).await.map_err(|cause| StartError::Attach {
-                port: self.ports[number].name().to_owned(),
+                port: self.ports[id.index()].name().to_owned(),
                 cause,
             })?;
         }
@@ -192,18 +193,16 @@ impl Router {
 
     /// The configured addresses, and the routes that come with them.
     fn install_own(&mut self) -> Result<(), StartError> {
-        let ports: Vec<_> = self.config.ports().map(|(id, p)| (id, p.addresses.clone())).collect();
-        for (id, addresses) in ports {
-            for net in addresses {
-                self.add_address(id, Own::configured(net)).map_err(|NoRoom { to, full }| {
-                    StartError::Full { what: format!("route {to}"), full }
-                })?;
-            }
-        }
-        Ok(())
+        let ports = self.config.ports.clone();
+        ports.iter().try_for_each(|port| self.give_addresses(port.id, &port.addresses))
     }
 
-    fn add_route(&mut self, to: IpNet, origin: Origin, action: Action) -> Result<(), StartError> {
+    pub(super) fn add_route(
+        &mut self,
+        to: IpNet,
+        origin: Origin,
+        action: Action,
+    ) -> Result<(), StartError> {
         let outcome = self.rib.insert(to, origin.into(), action, &mut self.hops, &mut self.fib);
         outcome.map_err(|full| StartError::Full { what: format!("route {to}"), full })
     }
@@ -224,7 +223,7 @@ impl Router {
 
     /// The configured routes in the kernel, whose stack has to answer clients that are not on a
     /// link.
-    async fn tell_kernel_of_static(&self) -> Result<(), StartError> {
+    pub(super) async fn tell_kernel_of_static(&self) -> Result<(), NetlinkError> {
         for route in &self.config.routes {
             self.netlink.install_route(route.to, &self.target(&route.action)).await?;
         }
@@ -240,7 +239,7 @@ impl Router {
             RouteAction::Via(via) => {
                 let hop = |next: &config::NextHop| Hop {
                     via: next.via,
-                    index: self.ports[next.port.index()].tap_index,
+                    index: self.ports.get(next.port).map_or(0, |port| port.tap_index),
                     weight: next.weight,
                 };
                 Target::Via(via.iter().map(hop).collect())
@@ -250,10 +249,8 @@ impl Router {
 
     /// Leave the machine as it was found.
     pub(super) async fn stop(mut self) {
-        for number in 0..self.ports.len() {
-            if let Some(id) = PortId::new(number) {
-                self.detach(id).await;
-            }
+        for id in self.ports.ids() {
+            self.detach(id).await;
         }
         if let Err(error) = self.netlink.withdraw_all_routes().await {
             tracing::warn!("routes are left in the kernel: {error}");
@@ -262,12 +259,9 @@ impl Router {
     }
 }
 
-fn find_devices(config: &Config) -> Result<Vec<Device>, StartError> {
-    let find = |port: &config::Port| {
-        Device::find(&port.device)
-            .map_err(|cause| StartError::Device { port: port.name.clone(), cause })
-    };
-    config.ports.iter().map(find).collect()
+pub(super) fn find_device(port: &config::Port) -> Result<Device, StartError> {
+    Device::find(&port.device)
+        .map_err(|cause| StartError::Device { port: port.name.clone(), cause })
 }
 
 async fn make_ports(
@@ -275,38 +269,55 @@ async fn make_ports(
     devices: &[Device],
     workers: usize,
     netlink: &Netlink,
-) -> Result<Vec<Port>, StartError> {
+) -> Result<Ports, StartError> {
     let mut ports = Vec::new();
-    for ((id, port), device) in config.ports().zip(devices) {
-        let name = &port.name;
-        if let Some(link) = netlink.link(name).await?
-            && link.tap_queues.is_some_and(|queues| queues > 0)
-        {
-            return Err(StartError::TapInUse { port: name.clone() });
-        }
-        let queues = workers.min(device.queues.receive.max(1) as usize);
-        let tap = Tap::create(name, queues, config.router.taps_persist)
-            .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
-        let appearance = Appearance { mac: device.mac, mtu: device.mtu };
-        let index = netlink.dress_tap(name, appearance, true).await?;
-        ports.push(Port::new(id, port.clone(), tap, index));
+    for (port, device) in config.ports.iter().zip(devices) {
+        let persist = config.router.taps_persist;
+        ports.push(make_port(port, device, workers, persist, netlink).await?);
     }
-    Ok(ports)
+    Ok(Ports::new(ports))
 }
 
-fn egress(devices: &[Device]) -> Vec<Egress> {
-    let of = |device: &Device| Egress {
+/// A port with its tap, and without its card.
+pub(super) async fn make_port(
+    port: &config::Port,
+    device: &Device,
+    workers: usize,
+    persist: bool,
+    netlink: &Netlink,
+) -> Result<Port, StartError> {
+    let name = &port.name;
+    if let Some(link) = netlink.link(name).await?
+        && link.tap_queues.is_some_and(|queues| queues > 0)
+    {
+        return Err(StartError::TapInUse { port: name.clone() });
+    }
+    let queues = workers.min(device.queues.receive.max(1) as usize);
+    let tap = Tap::create(name, queues, persist)
+        .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
+    let appearance = Appearance { mac: device.mac, mtu: device.mtu };
+    let index = netlink.dress_tap(name, appearance, true).await?;
+    Ok(Port::new(port.clone(), tap, index))
+}
+
+/// What is known of the way out by a card before it is taken.
+pub(super) fn egress(device: &Device) -> Egress {
+    Egress {
         ifindex: device.ifindex,
         mac: device.mac,
         mtu: u16::try_from(device.mtu).unwrap_or(u16::MAX),
         engines: 0,
-    };
-    devices.iter().map(of).collect()
+    }
 }
 
 fn neighbours(config: &Config) -> Neighbours {
-    let resolution = &config.resolution;
-    let timers = Timers {
+    let limits = Limits::for_neighbours(config.tables.neighbours as usize);
+    Neighbours::new(timers(&config.resolution), limits, u64::from(seed()))
+}
+
+/// What `[resolution]` says.
+pub(super) fn timers(resolution: &config::Resolution) -> Timers {
+    Timers {
         reachable: resolution.reachable,
         delay: resolution.delay,
         retransmit: resolution.retransmit,
@@ -314,9 +325,7 @@ fn neighbours(config: &Config) -> Neighbours {
         stale: resolution.stale,
         failed_hold: resolution.failed_hold,
         ..Timers::default()
-    };
-    let limits = Limits::for_neighbours(config.tables.neighbours as usize);
-    Neighbours::new(timers, limits, u64::from(seed()))
+    }
 }
 
 /// A number that differs from start to start; the standard library's hasher has one.

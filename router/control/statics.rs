@@ -16,13 +16,24 @@ impl Router {
     /// The configured neighbours, here and in the kernel, whose stack would believe others.
     pub(super) async fn install_neighbours(&mut self) -> Result<(), StartError> {
         for entry in self.config.static_neighbours.clone() {
-            self.add_neighbour(entry.port, entry.address, entry.mac).map_err(|full| {
-                StartError::Full { what: format!("neighbour {}", entry.address), full }
-            })?;
-            self.tell_kernel_of_neighbour(&entry).await?;
+            self.install_neighbour(&entry).await?;
         }
-        self.act();
         Ok(())
+    }
+
+    /// One more of them, or one with another MAC.
+    pub(super) async fn install_neighbour(
+        &mut self,
+        entry: &StaticNeighbour,
+    ) -> Result<(), StartError> {
+        let added = self.add_neighbour(entry.port, entry.address, entry.mac);
+        self.act();
+        let what = format!("neighbour {}", entry.address);
+        added.map_err(|full| StartError::Full { what, full })?;
+        match self.ports.get(entry.port) {
+            Some(_) => Ok(self.tell_kernel_of_neighbour(entry).await?),
+            None => Ok(()),
+        }
     }
 
     /// The configured neighbours of a port whose tap has forgotten them.

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::Router;
-use super::addresses::Giver;
 use super::attach::AttachError;
 use super::netlink::NetlinkError;
 use super::netlink::address;
@@ -38,9 +37,7 @@ impl Router {
         let appearance = Appearance { mac: card.mac, mtu: card.mtu.into() };
         port.tap.set_carrier(card.running)?;
         self.netlink.dress_tap(port.name(), appearance, !port.is_shut()).await?;
-        let configured = port.addresses.iter().filter(|own| own.giver == Giver::Config);
-        let configured: Vec<_> = configured.map(|own| own.net).collect();
-        let wanted = address::with_link_local(card.mac, &configured);
+        let wanted = address::with_link_local(card.mac, &port.configured_addresses());
         self.netlink.sync_addresses(port.tap_index, &wanted).await?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::difference::Line;
 use crate::pipeline::counters::Places;
 
 /// A port.
@@ -220,4 +221,33 @@ pub struct Difference {
     pub wanted: String,
     /// What the second says.
     pub found: String,
+}
+
+/// What an order has changed, or would.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Reload {
+    /// The difference.
+    pub lines: Vec<Line>,
+    /// Seconds until it is taken back unless it is confirmed.
+    pub confirm_s: Option<u64>,
+}
+
+/// What runs, and since when it is known whether it stays.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Running {
+    /// It is what the router's own file had in it when it was last read or written.
+    pub as_file: bool,
+    /// Seconds until it is taken back unless it is confirmed.
+    pub confirm_s: Option<u64>,
+    /// How often something was taken back because nobody confirmed it.
+    pub taken_back: u64,
+}
+
+/// The configuration that runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// As router.toml.
+    pub text: String,
+    /// What the router's own file had in it when it was last read or written.
+    pub file: String,
 }

@@ -81,12 +81,12 @@ impl Router {
     }
 
     fn watch_ports(&mut self, arrivals: &[(String, u64)]) {
-        for number in 0..self.ports.len() {
-            let device = &self.ports[number].config.device;
+        for id in self.ports.ids() {
+            let device = &self.ports[id.index()].config.device;
             let found = arrivals.iter().find(|(name, _)| name == device);
-            let (Some(id), Some(&(_, arrived))) = (PortId::new(number), found) else { continue };
+            let Some(&(_, arrived)) = found else { continue };
             let known = self.known_frames(id);
-            let port = &mut self.ports[number];
+            let port = &mut self.ports[id.index()];
             if port.card.is_some() && port.reception.look(arrived, known) {
                 say_of_port(port.name(), &port.config.device, port.reception.is_deaf());
             }

@@ -14,7 +14,7 @@ use super::start::{StartError, system};
 use super::watchdog::Pulse;
 use crate::config::{self, Config};
 use crate::frame::{Area, Registration};
-use crate::id::PortId;
+use crate::id::{PORTS_MAX, PortId};
 use crate::io::device::Device;
 use crate::io::event::Bell;
 use crate::pipeline::budget::{ErrorBudget, Limits};
@@ -23,7 +23,7 @@ use crate::table::Fib;
 use crate::table::interface::Snapshot;
 use crate::table::police::{self, Policers};
 use crate::table::publish::Epochs;
-use crate::worker::{self, Command, Handover, Mailbox, Poll, Setup};
+use crate::worker::{self, Allowance, Command, Handover, Mailbox, Poll, Setup};
 
 /// Frames that may be on their way from one worker to another.
 const HANDOVER_DEPTH: usize = 256;
@@ -120,7 +120,7 @@ impl Shared {
             fib,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             epochs: Arc::new(Epochs::new(workers + 1)),
-            policers: Arc::new(Policers::new(police_limits(config), config.ports.len())),
+            policers: policers(config),
             bell: Arc::new(Bell::new().map_err(system("socketpair", ""))?),
         })
     }
@@ -172,7 +172,8 @@ pub(super) fn start_workers(
     shared: &Shared,
 ) -> Result<Vec<Handle>, StartError> {
     let chunk_size = chunk_size(config, devices);
-    let icmp_errors = error_budget(config, cores.len());
+    let ports = config.ports.len();
+    let allowance = allowance(config, cores.len(), ports, &shared.policers);
     let start = |(number, &core): (usize, &usize)| {
         let frames = config.router.frames.unwrap_or_else(|| default_frames(config, devices, cores));
         let area = Area::new(frames, chunk_size, config.router.huge_pages).map_err(system(
@@ -184,7 +185,6 @@ pub(super) fn start_workers(
         let bell = mailbox.worker_bell.clone();
         let setup = Setup {
             number,
-            ports: config.ports.len(),
             fib: shared.fib.clone(),
             snapshot: shared.snapshot.clone(),
             epochs: shared.epochs.clone(),
@@ -195,8 +195,7 @@ pub(super) fn start_workers(
                 config::Poll::Adaptive => Poll::Adaptive,
                 config::Poll::Busy => Poll::Busy,
             },
-            policers: shared.policers.clone(),
-            icmp_errors: icmp_errors.clone(),
+            allowance: allowance.clone(),
             hold_packets: config.tables.hold_packets as usize,
             start: shared.start,
         };
@@ -205,9 +204,20 @@ pub(super) fn start_workers(
     cores.iter().enumerate().map(start).collect()
 }
 
-/// The ICMP errors of one of so many workers. The rate of all is divided. A burst is not, nor what
+/// What each of so many workers may do for so many ports.
+pub(super) fn allowance(
+    config: &Config,
+    workers: usize,
+    ports: usize,
+    policers: &Arc<Policers>,
+) -> Allowance {
+    let icmp_errors = error_budget(config, workers, ports);
+    Allowance { ports, icmp_errors, policers: Arc::clone(policers) }
+}
+
+/// The ICMP errors of one of so many workers, for so many ports. The rate of all is divided. A burst is not, nor what
 /// one host gets: its packets may all come to one worker.
-pub fn error_budget(config: &Config, workers: usize) -> ErrorBudget {
+pub fn error_budget(config: &Config, workers: usize, ports: usize) -> ErrorBudget {
     let router = &config.router;
     let limits = Limits {
         per_s: (u64::from(router.icmp_errors_per_s) / workers as u64).max(1),
@@ -215,7 +225,12 @@ pub fn error_budget(config: &Config, workers: usize) -> ErrorBudget {
         per_host_per_s: router.icmp_errors_per_host_per_s.into(),
         per_host_burst: router.icmp_errors_per_host_burst.into(),
     };
-    ErrorBudget::new(limits, config.ports.len())
+    ErrorBudget::new(limits, ports)
+}
+
+/// The limits on what the kernel's stack gets, for every port that there can be.
+pub(super) fn policers(config: &Config) -> Arc<Policers> {
+    Arc::new(Policers::new(police_limits(config), PORTS_MAX))
 }
 
 /// What `[police]` says; whatever it says, our own web page is management.

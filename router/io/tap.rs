@@ -82,6 +82,19 @@ impl Tap {
         Ok(Self { name: name.to_owned(), device, queues })
     }
 
+    /// From now on the device goes with the last of its queues, persistent or not.
+    ///
+    /// # Errors
+    /// [`TapError`].
+    pub fn forget(&self) -> Result<(), TapError> {
+        let outcome = tell(&self.device, libc::TUNSETPERSIST, 0);
+        outcome.map_err(|source| TapError {
+            device: self.name.clone(),
+            call: "TUNSETPERSIST",
+            source,
+        })
+    }
+
     /// The device's name.
     pub fn name(&self) -> &str {
         &self.name

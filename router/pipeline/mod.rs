@@ -28,6 +28,7 @@ pub mod verdict;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -72,7 +73,7 @@ pub struct Local<'a> {
     /// The budget of ICMP and ICMPv6 errors (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
     pub icmp_errors: ErrorBudget,
     /// What the kernel's stack is spared: the same for all workers.
-    pub policers: &'a Policers,
+    pub policers: Arc<Policers>,
     /// The identification of the next IPv4 packet of our own.
     pub ip_id: u16,
     /// How much of what is heard control is told.

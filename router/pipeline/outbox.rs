@@ -24,17 +24,25 @@ type Held<'umem> = ArrayVec<(Awaited, Frame<'umem>), PLACE_MAX>;
 #[derive(Debug)]
 pub struct Outbox<'umem> {
     /// By port: to be transmitted.
-    transmit: Box<[Place<'umem>]>,
+    transmit: Vec<Place<'umem>>,
     /// By port: to be written to its tap.
-    punt: Box<[Place<'umem>]>,
+    punt: Vec<Place<'umem>>,
     held: Box<Held<'umem>>,
 }
 
 impl<'umem> Outbox<'umem> {
     /// An empty outbox for ports 0..`ports`.
     pub fn new(ports: usize) -> Self {
-        let places = || (0..ports.min(PORTS_MAX)).map(|_| Place::new()).collect();
-        Self { transmit: places(), punt: places(), held: Box::default() }
+        let mut outbox = Self { transmit: Vec::new(), punt: Vec::new(), held: Box::default() };
+        outbox.grow(ports);
+        outbox
+    }
+
+    /// Make room for ports 0..`ports`, if there is less. Not on a packet's way.
+    pub fn grow(&mut self, ports: usize) {
+        let ports = ports.min(PORTS_MAX).max(self.transmit.len());
+        self.transmit.resize_with(ports, Place::new);
+        self.punt.resize_with(ports, Place::new);
     }
 
     /// The frames that are to leave by `port`, oldest first.

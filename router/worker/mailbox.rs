@@ -11,8 +11,10 @@ use super::handover::Handover;
 use crate::id::PortId;
 use crate::io::event::Bell;
 use crate::io::{tap, xsk};
+use crate::pipeline::budget::ErrorBudget;
 use crate::pipeline::report::Report;
 use crate::pipeline::verdict::Awaited;
+use crate::table::police::Policers;
 
 /// Longest frame that control has a worker send: ARP, and neighbour discovery with one option.
 pub const SEND_MAX: usize = 128;
@@ -27,6 +29,8 @@ pub enum Command {
     Attach(Box<Attachment>),
     /// A port is gone or going: close its sockets and take the chunks back.
     Detach(PortId),
+    /// There are more ports, or other limits.
+    Allow(Box<Allowance>),
     /// The port's tap is another one: this is the worker's queue of it.
     Tap(PortId, tap::Queue),
     /// Send this frame by this port.
@@ -51,6 +55,17 @@ pub struct Attachment {
     /// Who sends for this worker; without, it sends by its first socket. The port has fewer queues
     /// than there are workers, or fewer to transmit than to receive.
     pub through: Option<Arc<Handover>>,
+}
+
+/// How many ports there are, and what a worker may do for them.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    /// More than the highest number of a port.
+    pub ports: usize,
+    /// This worker's share of the ICMP error budget.
+    pub icmp_errors: ErrorBudget,
+    /// How much the kernel's stack gets, from all workers together.
+    pub policers: Arc<Policers>,
 }
 
 /// What a worker tells control.

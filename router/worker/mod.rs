@@ -12,7 +12,7 @@ mod pace;
 mod port;
 
 pub use handover::Handover;
-pub use mailbox::{Attachment, Command, Mail, Mailbox, SEND_MAX, SmallFrame};
+pub use mailbox::{Allowance, Attachment, Command, Mail, Mailbox, SEND_MAX, SmallFrame};
 pub use pace::Poll;
 
 use std::sync::Arc;
@@ -23,7 +23,6 @@ use arc_swap::cache::Cache;
 
 use crate::frame::{Area, Frame, Pool};
 use crate::id::PortId;
-use crate::pipeline::budget::ErrorBudget;
 use crate::pipeline::counters::{Places, WorkerCounters};
 use crate::pipeline::verdict::{Awaited, DropReason, Refusal, Verdict};
 use crate::pipeline::{
@@ -33,7 +32,6 @@ use crate::pipeline::{
 use crate::table::Fib;
 use crate::table::interface::Snapshot;
 use crate::table::meter::Nanos;
-use crate::table::police::Policers;
 use crate::table::publish::Epochs;
 use held::{Held, Kept};
 use pace::Pace;
@@ -47,8 +45,6 @@ const COMMANDS_PER_ROUND: usize = 64;
 pub struct Setup {
     /// The worker's number: its place in `epochs`.
     pub number: usize,
-    /// How many ports the router has.
-    pub ports: usize,
     /// Routes and next hops.
     pub fib: Arc<Fib>,
     /// Interfaces.
@@ -63,10 +59,8 @@ pub struct Setup {
     pub handover: Arc<Handover>,
     /// Whether to sleep when there is nothing to do.
     pub poll: Poll,
-    /// This worker's share of the ICMP error budget.
-    pub icmp_errors: ErrorBudget,
-    /// How much the kernel's stack gets, from all workers together.
-    pub policers: Arc<Policers>,
+    /// How many ports the router has, and their limits.
+    pub allowance: Allowance,
     /// Frames that may wait for one neighbour.
     pub hold_packets: usize,
     /// The moment that all workers call zero.
@@ -108,13 +102,14 @@ impl<'w> Worker<'w> {
             now: Nanos::ZERO,
             utc_at_start: utc_at(setup.start),
             counters: &setup.counters,
-            icmp_errors: setup.icmp_errors.clone(),
-            policers: &setup.policers,
+            icmp_errors: setup.allowance.icmp_errors.clone(),
+            policers: Arc::clone(&setup.allowance.policers),
             ip_id: 0,
             hearing: Hearing::new(),
             reports: arrayvec::ArrayVec::new(),
         };
-        let ports: Vec<_> = (0..setup.ports).filter_map(PortId::new).map(Port::absent).collect();
+        let numbers = (0..setup.allowance.ports).filter_map(PortId::new);
+        let ports: Vec<_> = numbers.map(Port::absent).collect();
         let mut pace = Pace::new(setup.poll);
         pace.watch(&ports, &setup.mailbox.worker_bell);
         let frames_max = pool.total() / 4;
@@ -123,9 +118,9 @@ impl<'w> Worker<'w> {
             snapshot: Cache::new(setup.snapshot.clone()),
             local,
             pool,
+            out: Outbox::new(ports.len()),
             ports,
             batch: Batch::new(),
-            out: Outbox::new(setup.ports),
             held: Held::new(setup.hold_packets, frames_max),
             pace,
             reserve: frames_max / 2,
@@ -225,6 +220,7 @@ impl<'w> Worker<'w> {
                 self.sockets_changed();
             }
             Command::Detach(port) => self.detach(port),
+            Command::Allow(allowance) => self.allow(*allowance),
             Command::Tap(port, tap) => {
                 self.ports[port.index()].change_tap(tap);
                 self.sockets_changed();
@@ -236,6 +232,15 @@ impl<'w> Worker<'w> {
             Command::Fail(awaited) => self.fail(awaited),
             Command::Stop => self.stopping = true,
         }
+    }
+
+    /// A port that is new has no queues yet.
+    fn allow(&mut self, allowance: Allowance) {
+        let numbers = (self.ports.len()..allowance.ports).filter_map(PortId::new);
+        self.ports.extend(numbers.map(Port::absent));
+        self.out.grow(self.ports.len());
+        self.local.icmp_errors = allowance.icmp_errors;
+        self.local.policers = allowance.policers;
     }
 
     fn detach(&mut self, port: PortId) {

@@ -1,6 +1,7 @@
 //! Runs a case through the pipeline, in memory.
 
 use std::ops::ControlFlow::Break;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -93,13 +94,12 @@ fn run_within(
     limits: &Config,
 ) -> Result<Outcome, String> {
     let counters = WorkerCounters::new();
-    let policers = Policers::new(limits.police.clone(), limits.ports.len());
     let mut engine = Engine {
         router,
         config: &case.config,
         pool: Pool::new(area),
         out: Outbox::new(case.config.ports.len()),
-        local: local(limits, &counters, &policers),
+        local: local(limits, &counters),
     };
     for input in case.input.chunk_by(|a, b| a.from == b.from) {
         match (input[0].from, way) {
@@ -112,17 +112,14 @@ fn run_within(
 }
 
 /// What a worker has of its own when it starts.
-pub fn local<'a>(
-    limits: &Config,
-    counters: &'a WorkerCounters,
-    policers: &'a Policers,
-) -> Local<'a> {
+pub fn local<'a>(limits: &Config, counters: &'a WorkerCounters) -> Local<'a> {
+    let ports = limits.ports.len();
     Local {
         now: Nanos::ZERO,
         utc_at_start: NOON,
         counters,
-        policers,
-        icmp_errors: error_budget(limits, 1),
+        policers: Arc::new(Policers::new(limits.police.clone(), ports)),
+        icmp_errors: error_budget(limits, 1, ports),
         ip_id: 0,
         hearing: Hearing::new(),
         reports: ArrayVec::new(),

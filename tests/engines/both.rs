@@ -15,7 +15,6 @@ use xrouter::pipeline::verdict::{DropReason, Verdict};
 use xrouter::pipeline::{self, Local};
 use xrouter::table::adjacency::BY_DRIVER;
 use xrouter::table::interface::Interface;
-use xrouter::table::police::Policers;
 use xrouter::table::policy::SourceValidation;
 
 use crate::case::HASH_SEED;
@@ -101,8 +100,7 @@ impl Both {
     /// first difference is the error.
     pub fn compare(&mut self, frames: impl IntoIterator<Item = Frame>) -> Result<Tally, String> {
         let counters = WorkerCounters::new();
-        let policers = Policers::new(self.config.police.clone(), self.config.ports.len());
-        let mut local = memory::local(&self.config, &counters, &policers);
+        let mut local = memory::local(&self.config, &counters);
         let mut pool = Pool::new(&mut self.area);
         let mut tally = Tally::default();
         let (config, router, ports) = (&self.config, &self.router, &mut self.ports);

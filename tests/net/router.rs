@@ -26,6 +26,7 @@ const STOP: Duration = seconds(1);
 #[must_use]
 pub struct Config {
     socket: PathBuf,
+    listen: Vec<String>,
     router: Vec<String>,
     rest: String,
 }
@@ -42,7 +43,8 @@ impl Config {
         if dmz {
             ports += &port("dmz", DMZ_DEVICE, 4);
         }
-        let config = Self { socket: directory.join("api.sock"), router: Vec::new(), rest: ports };
+        let socket = directory.join("api.sock");
+        let config = Self { socket, listen: Vec::new(), router: Vec::new(), rest: ports };
         if !far {
             return config;
         }
@@ -56,7 +58,7 @@ impl Config {
         let keys = router.as_table().expect("[router] is a table").iter();
         let router = keys.map(|(key, value)| format!("{key} = {value}")).collect();
         let rest = toml::to_string(&config).expect("a table becomes TOML");
-        Self { socket: directory.join("api.sock"), router, rest }
+        Self { socket: directory.join("api.sock"), listen: Vec::new(), router, rest }
     }
 
     /// A router.toml that is shipped as an example: its cards are this network's.
@@ -68,6 +70,12 @@ impl Config {
     /// The API's socket, by a name of its own in the test's directory.
     pub fn socket(mut self, name: &str) -> Self {
         self.socket.set_file_name(name);
+        self
+    }
+
+    /// One more address where the API listens.
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen.push(address.to_owned());
         self
     }
 
@@ -120,8 +128,8 @@ impl fmt::Display for Config {
         if !self.router.iter().any(|line| line.starts_with("fastpath")) {
             writeln!(f, "fastpath = \"{}\"", fastpath())?;
         }
-        let socket = self.socket.display();
-        write!(f, "\n[api]\nsocket = \"{socket}\"\nlisten = []\n\n{}", self.rest)
+        let (socket, listen) = (self.socket.display(), &self.listen);
+        write!(f, "\n[api]\nsocket = \"{socket}\"\nlisten = {listen:?}\n\n{}", self.rest)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A worker's round without its sockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -56,14 +57,14 @@ impl Worker<'_, '_> {
     pub fn run(fib: &Fib, traffic: &Traffic, hops: &[u16]) -> (Duration, usize) {
         let interfaces = [0, 1].map(|number| Some(interface(number)));
         let snapshot = Snapshot::new(interfaces.into(), Policy::default(), 1);
-        let (counters, policers) = (WorkerCounters::new(), Policers::new(Limits::default(), 2));
+        let counters = WorkerCounters::new();
         let errors = ErrorLimits { per_s: 1, burst: 1, per_host_per_s: 1, per_host_burst: 1 };
         let local = Local {
             now: Nanos::ZERO,
             utc_at_start: Duration::ZERO,
             counters: &counters,
             icmp_errors: ErrorBudget::new(errors, 2),
-            policers: &policers,
+            policers: Arc::new(Policers::new(Limits::default(), 2)),
             ip_id: 0,
             hearing: Hearing::new(),
             reports: ArrayVec::new(),

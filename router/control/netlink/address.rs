@@ -87,9 +87,13 @@ impl Netlink {
         index: u32,
         wanted: &[IpNet],
     ) -> Result<Changes, NetlinkError> {
-        let changes = Changes::plan(&self.addresses(index).await?, wanted);
+        let mut changes = Changes::plan(&self.addresses(index).await?, wanted);
         for &net in &changes.remove {
             self.remove_address(index, net).await?;
+        }
+        if !changes.remove.is_empty() {
+            // With the first address of an IPv4 subnet the kernel takes the others of it, too.
+            changes.add = Changes::plan(&self.addresses(index).await?, wanted).add;
         }
         for &net in &changes.add {
             self.add_address(index, net).await?;

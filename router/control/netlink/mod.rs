@@ -71,6 +71,11 @@ impl NetlinkError {
         matches!(self.source.raw_os_error(), Some(17 | 95))
     }
 
+    /// Whether the device is down: it is to be tried again when it is up.
+    pub fn is_down(&self) -> bool {
+        self.source.raw_os_error() == Some(100) // ENETDOWN
+    }
+
     fn new(object: impl ToString, call: &'static str, error: rtnetlink::Error) -> Self {
         let source = match error {
             rtnetlink::Error::NetlinkError(message) => message.to_io(),

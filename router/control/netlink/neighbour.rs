@@ -32,6 +32,21 @@ impl Netlink {
         done.map_err(|e| NetlinkError::new(format_args!("neighbour {address}"), "install", e))
     }
 
+    /// Have the kernel learn a neighbour for itself again; that it does is no error.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn remove_neighbour(&self, index: u32, address: IpAddr) -> Result<(), NetlinkError> {
+        let mut message = self.handle.neighbours().add(index, address).message_mut().clone();
+        message.header.state = NeighbourState::None;
+        let done = self.handle.neighbours().del(message).execute().await;
+        match done.map_err(|e| NetlinkError::new(format_args!("neighbour {address}"), "remove", e))
+        {
+            Err(error) if !error.is_absent() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The static neighbours that others have given the kernel, by device and address.
     ///
     /// # Errors

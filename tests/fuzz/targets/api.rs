@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use xrouter::api::Listeners;
-use xrouter::control::request::Handle;
+use xrouter::control::request::{Handle, Request};
 
 /// First octet of an input: the others are an address to be looked up, else a whole request.
 const LOOKUP: u8 = b'/';
@@ -85,11 +85,14 @@ fn serve() -> PathBuf {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let listeners = Listeners::open(&socket, &[]).await.expect("a socket");
-            let (handle, mut requests) = Handle::new();
+            let (handle, mut requests) = Handle::new(Path::new("/nowhere/router.toml"));
             ready.send(()).expect("somebody waits");
             let control = async {
                 while let Some(request) = requests.recv().await {
-                    let _nobody_waits_any_more = request.answer.send(Value::Null);
+                    // An order is dropped: control is stopping.
+                    if let Request::Show { answer, .. } = request {
+                        let _nobody_waits_any_more = answer.send(Value::Null);
+                    }
                 }
             };
             tokio::join!(listeners.serve(handle), control);
