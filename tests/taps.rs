@@ -77,6 +77,7 @@ fn a_tap_that_is_deleted() {
         ip(&format!("-n {host} link del lan"));
         answers_again(&net);
     }
+    assert!(router.dropped("tap_down") > 0, "what came before the new one was there");
     drop(flood);
     let flight = canary.stop();
     closes(&router, chunks);
