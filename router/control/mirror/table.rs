@@ -62,9 +62,9 @@ impl Table {
         Self { settings, ..Self::default() }
     }
 
-    /// All will be listed now.
+    /// All will be listed now. The objects stay, since routes that are told meanwhile lead through
+    /// them; they are listed before the routes.
     pub fn list_begins(&mut self) {
-        self.objects.clear();
         self.stacked.clear();
         self.seen = Some(HashSet::default());
     }

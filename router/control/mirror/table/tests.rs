@@ -233,7 +233,10 @@ fn objects_tell_what_routes_do_not() {
     assert!(!hears(&mut lab, 1, Object::Hop(hop("192.0.2.1", 3))), "nothing is new");
     assert!(hears(&mut lab, 1, Object::Hop(hop("192.0.2.9", 3))), "a member of the group");
     assert!(hears(&mut lab, 10, Object::Group(vec![(1, 1)])), "the group itself");
-    assert!(lab.hears(News::ObjectGone(1)));
+    lab.table.list_begins();
+    lab.hears(News::Route(through(2), Way::Replaces));
+    assert_eq!(lab.does("10.0.0.1"), "192.0.2.2", "before the objects are listed");
+    assert!(lab.hears(News::ObjectGone(2)));
     assert!(!lab.hears(News::ObjectGone(3)));
 }
 
