@@ -191,6 +191,23 @@ fn what_leads_out_of_another_device_is_the_kernels() {
     verified(&router);
 }
 
+/// As OSPF and BGP routers have one, so that sessions live as long as any port does.
+#[test]
+fn an_address_of_the_loopback() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    for (address, bits) in [("10.255.0.1", 32), ("2001:db8:ff::1", 128)] {
+        net.lan.run(&format!("ping -c 1 -W 1 {address}")).fails();
+        ip(&router, &format!("addr add {address}/{bits} dev lo"));
+        let to = format!("{address}/{bits}");
+        shows(&router, &to, |route| route["type"] == "kernel");
+        net.lan.run(&format!("ping -c 3 -i 0.1 -W 2 {address}")).succeeds();
+        verified(&router);
+        ip(&router, &format!("addr del {to} dev lo"));
+        shows_none(&router, &to);
+    }
+}
+
 #[test]
 fn behind_a_route_stands_another() {
     needs_xrouter!();

@@ -32,7 +32,7 @@ def all_of(results):
     rows = collections.defaultdict(lambda: collections.defaultdict(list))
     rows |= {part: collections.defaultdict(list, measured) for part, measured in results.items()}
     return [*fast(rows), *workers(rows), *ipv6(rows), *table(rows), *load(rows), *tcp(rows),
-            *withstood(rows)]
+            *withstood(rows), *control(rows)]
 
 
 def rates(rows, part, scene):
@@ -106,3 +106,15 @@ def withstood(rows):
                             for case in (WORST, PLAIN))
             yield Goal(f"R31, {family}, {forwarder.name}: worst destinations, of one flow",
                        AT_LEAST, 0.5, ratios(worst, plain, "mpps"))
+
+
+def control(rows):
+    of = rates(rows, "learn", "a million routes")
+    yield Goal("a million routes of the kernel: time, of the kernel's own", AT_MOST, 1.2,
+               ratios(of(FastPath), of(Kernel), "seconds"))
+    for forwarder in (Xrouter, FastPath):
+        trials = rows["churn"]["churn", forwarder.name]
+        yield Goal(f"{forwarder.name}: packets lost while other routes change", AT_MOST, 0,
+                   each(lambda trial: trial["loss"] * trial["sent"], trials))
+        yield Goal(f"{forwarder.name}: packets lost while it reloads", AT_MOST, 0,
+                   each(lambda trial: trial["lost"], rows["reload"]["reload", forwarder.name]))

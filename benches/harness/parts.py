@@ -3,6 +3,7 @@
 import collections
 
 import adversary
+import control
 import forwarders
 import measure
 import network
@@ -151,6 +152,46 @@ class Adversary(Part):
                         family)
 
 
+class Learn(Part):
+    name, key, unit = "learn", "seconds", "s"
+    title = "A million routes of the kernel, until they are forwarded by"
+    rounds = (3, 1)
+
+    def jobs(self):
+        return [self.job("a million routes", forwarder, control.learn, LOAD_S)
+                for forwarder in (Kernel, FastPath)]
+
+
+class Churn(Part):
+    name, key, unit, digits = "churn", "changes", "thousand changes/s", 0
+    title = "Packets on a route that nobody touches, while the kernel's other routes change"
+    rounds, seconds = (1, 1), (60, 5)
+    # A second: what all forwarders can do.
+    rate = 100_000
+
+    def jobs(self):
+        def run(running):
+            return control.churn(self.programs.generator, traffic(), running, self.seconds,
+                                 self.warm_up, self.rate)
+
+        return [self.job("churn", forwarder, run, 2 * self.seconds + 5)
+                for forwarder in (Xrouter, FastPath)]
+
+
+class Reload(Part):
+    name, key, unit, digits = "reload", "lost", "packets lost", 0
+    title = "Packets at 80 % of the best rate, while the configuration changes elsewhere"
+    rounds, seconds = (3, 1), (5, 1)
+
+    def jobs(self):
+        def run(running):
+            return control.reload(self.programs.generator, traffic(), running, self.seconds,
+                                  self.warm_up)
+
+        return [self.job("reload", forwarder, run, 20 * self.seconds)
+                for forwarder in (Xrouter, FastPath)]
+
+
 class Tcp(Part):
     name, key, unit = "tcp", "gbps", "Gbit/s"
     title = "TCP, one connection, iperf3, Gbit/s, offloads on"
@@ -256,5 +297,5 @@ class Smoke(Part):
         return measure.trial(self.programs.generator, traffic(), running, self.seconds, 0.2)
 
 
-ALL = (Forwarding, Ipv6, Sizes, Tables, Load, Adversary, TcpPlain, TcpReceived, Tcp, Connections,
+ALL = (Forwarding, Ipv6, Sizes, Tables, Load, Adversary, Learn, Churn, Reload, TcpPlain, TcpReceived, Tcp, Connections,
        Ping, Idle)

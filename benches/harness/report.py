@@ -117,6 +117,31 @@ def attacked(part, rows):
     return [table]
 
 
+def churned(part, rows):
+    table = Table(part.title, "forwarder", part.unit, "lost", "p99 in quiet, us", "p99, us",
+                  "p99.9, us", "other than the kernel's in the end", "disturbed")
+    for (_, name), trials in rows.items():
+        quiet = each(lambda trial: trial["quiet"]["latency_us"]["p99"], trials)
+        p99, p999 = (each(lambda trial, of=of: trial["latency_us"][of], trials)
+                     for of in ("p99", "p999"))
+        table.add(name, figure(trials, part.key, part.digits), summary(each(lost, trials), 0),
+                  summary(quiet, 0), summary(p99, 0), summary(p999, 0),
+                  summary(values(trials, "differences"), 0), count_disturbed(trials))
+    return [table]
+
+
+def lost(trial):
+    return trial["loss"] * trial["sent"]
+
+
+def reloaded(part, rows):
+    table = Table(part.title, "forwarder", part.unit, "of", "reloads", "disturbed")
+    for (_, name), trials in rows.items():
+        table.add(name, figure(trials, part.key, part.digits), summary(values(trials, "sent"), 0),
+                  summary(values(trials, "reloads"), 0), count_disturbed(trials))
+    return [table]
+
+
 def beside_kernel(part, rows):
     """A row for each scene and forwarder, and its share of the kernel's figure."""
     table = Table(part.title, "path", "forwarder", part.unit, "of the kernel", "disturbed")
@@ -151,7 +176,8 @@ def smoke(part, rows):
     return [table]
 
 
-OTHERS = {"table": with_table, "load": load, "adversary": attacked, "tcp": beside_kernel,
+OTHERS = {"table": with_table, "load": load, "adversary": attacked, "learn": beside_kernel,
+          "churn": churned, "reload": reloaded, "tcp": beside_kernel,
           "tcp-plain": beside_kernel, "tcp-gro": beside_kernel, "connections": beside_kernel,
           "ping": ping, "idle": idle, "smoke": smoke}
 

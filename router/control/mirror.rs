@@ -71,8 +71,8 @@ impl Mirror {
         if !settings.routes {
             return Ok(Self::default());
         }
-        let feed = netlink.follow_routes(settings.tables.clone())?;
         let table = Table::new(settings.clone());
+        let feed = netlink.follow_routes(table.tables())?;
         let ask_at = Some(Instant::now());
         Ok(Self { feed: Some(feed), table, ask_at, ..Self::default() })
     }

@@ -21,8 +21,14 @@ class Xrouter(Process):
         self.start(self.programs.xrouter, "-c", self.config)
         self.wait_until(lambda: self.ask("ports").returncode == 0)
 
-    def ask(self, what):
-        return subprocess.run([self.programs.xrouter, "show", what, "-c", self.config, "--json"],
+    def ask(self, *what):
+        return subprocess.run([self.programs.xrouter, "show", *what, "-c", self.config, "--json"],
+                              capture_output=True, text=True)
+
+    def reload(self):
+        """Have it read its configuration again."""
+        socket = self.work / "xrouter.sock"
+        return subprocess.run([self.programs.xrouter, "reload", "--socket", socket],
                               capture_output=True, text=True)
 
     def check(self):

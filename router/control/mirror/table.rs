@@ -40,6 +40,9 @@ const REDIRECT: u8 = 1;
 /// `RTPROT_KERNEL`: what goes with an address.
 const KERNEL: u8 = 2;
 
+/// `RT_TABLE_LOCAL`: the machine's own addresses.
+const LOCAL: u32 = 255;
+
 /// What is known of the kernel beside the RIB.
 #[derive(Default, Debug)]
 pub struct Table {
@@ -60,6 +63,11 @@ impl Table {
     /// Nothing is known yet.
     pub fn new(settings: config::Kernel) -> Self {
         Self { settings, ..Self::default() }
+    }
+
+    /// The kernel's tables that are to be listed.
+    pub fn tables(&self) -> Vec<u32> {
+        self.settings.tables.iter().copied().chain([LOCAL]).collect()
     }
 
     /// All will be listed now. The objects stay, since routes that are told meanwhile lead through
@@ -172,18 +180,23 @@ impl Table {
         Change::Remove(key)
     }
 
-    /// The place of the route's table among those that are taken.
+    /// The place of the route's table among those that are taken. An address is the machine's
+    /// whatever a routing table says: its table is the first.
     fn table_of(&self, route: &KernelRoute) -> Option<u8> {
+        if route.table == LOCAL {
+            return (route.kind == Kind::Local).then_some(0);
+        }
         let place = self.settings.tables.iter().position(|&table| table == route.table)?;
-        u8::try_from(place).ok()
+        u8::try_from(place + 1).ok().filter(|_| route.kind != Kind::Local)
     }
 
-    /// Routes of our own, and of those whose routes are not wanted. The subnets of the taps are
-    /// those of the ports.
+    /// Routes of our own, and of those whose routes are not wanted. The addresses and subnets of the
+    /// taps are those of the ports.
     fn is_ignored(&self, route: &KernelRoute, taps: &[u32]) -> bool {
         let of_taps = || route.hops.iter().all(|hop| taps.contains(&hop.device));
         match route.protocol {
             PROTOCOL | REDIRECT => true,
+            _ if route.kind == Kind::Local => of_taps() || route.to.addr().is_loopback(),
             KERNEL if route.kind == Kind::Unicast && of_taps() => true,
             other => self.settings.ignore_protocols.contains(&other),
         }
@@ -195,6 +208,7 @@ impl Table {
             Kind::Blackhole => Action::Configured(RouteAction::Blackhole),
             Kind::Unreachable => Action::Configured(RouteAction::Unreachable),
             Kind::Prohibit => Action::Configured(RouteAction::Prohibit),
+            Kind::Local => Action::Kernel,
             Kind::Unicast => self.unicast(route, taps)?,
         };
         let (protocol, object) = (route.protocol, route.object);

@@ -43,6 +43,8 @@ pub enum Kind {
     Unreachable,
     /// Dropped, and the sender told "prohibited".
     Prohibit,
+    /// They are for this machine.
+    Local,
 }
 
 /// One next hop of a route or of a next-hop object.
@@ -63,7 +65,7 @@ pub struct KernelHop {
 /// Why a route is not one of those that are forwarded by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unsuitable {
-    /// It is of a type that says nothing of packets in transit, such as `local` and `throw`.
+    /// It is of a type that says nothing of packets in transit, such as `broadcast` and `throw`.
     Type(u8),
     /// It is for some packets only: by type of service or source address.
     Selective,
@@ -104,7 +106,8 @@ impl KernelRoute {
         for attribute in &message.attributes {
             route.read(attribute, &mut only)?;
         }
-        if route.hops.is_empty() && only.device != 0 && kind == Kind::Unicast {
+        let has_device = matches!(kind, Kind::Unicast | Kind::Local);
+        if route.hops.is_empty() && only.device != 0 && has_device {
             route.hops.push(only);
         }
         if is_everywhere(route.to) { Err(Unsuitable::Destination) } else { Ok(route) }
@@ -158,6 +161,7 @@ fn kind(kind: RouteType) -> Result<Kind, Unsuitable> {
         RouteType::BlackHole => Ok(Kind::Blackhole),
         RouteType::Unreachable => Ok(Kind::Unreachable),
         RouteType::Prohibit => Ok(Kind::Prohibit),
+        RouteType::Local => Ok(Kind::Local),
         other => Err(Unsuitable::Type(other.into())),
     }
 }

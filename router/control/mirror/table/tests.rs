@@ -125,6 +125,27 @@ fn routes_that_are_not_for_us_and_what_they_displace() {
 }
 
 #[test]
+fn the_machines_own_addresses_on_no_port() {
+    let mut lab = Lab::new();
+    let of = |to, device| {
+        let own = route(to, &[hop("", device)]);
+        KernelRoute { kind: Kind::Local, table: LOCAL, protocol: KERNEL, ..own }
+    };
+    for ports_or_nobodys in [of("10.255.0.1/32", 3), of("127.0.0.0/8", OTHER)] {
+        let to = ports_or_nobodys.to.addr().to_string();
+        lab.adds(ports_or_nobodys);
+        assert_eq!(lab.does(&to), "nothing");
+    }
+    lab.adds(route("10.255.0.1/32", &[hop("192.0.2.1", 3)]));
+    lab.adds(of("10.255.0.1/32", OTHER));
+    assert_eq!(lab.does("10.255.0.1"), "kernel", "whatever a route says");
+    assert!(lab.hears(News::Gone(of("10.255.0.1/32", OTHER))), "another stands behind it");
+    let broadcast = KernelRoute { kind: Kind::Unicast, ..of("10.255.0.2/32", OTHER) };
+    lab.adds(broadcast);
+    assert_eq!(lab.does("10.255.0.2"), "nothing");
+}
+
+#[test]
 fn what_a_route_leads_to() {
     let mut lab = Lab::new();
     let mut does = |hops: &[KernelHop]| {
