@@ -22,8 +22,8 @@ use xrouter::table::policy::{Policy, PortPolicy};
 
 use crate::frames::{Traffic, is_forwarded};
 
-/// Frames that lie ready at once: their headers together fit into a second-level cache, as do
-/// those that a card or the kernel has just written.
+/// Frames that lie ready at once. Their headers are 2048 octets apart and share so few sets of the
+/// second-level cache that it does not hold them all; with 256, which it holds, nothing changes.
 const READY: usize = 64 * BATCH;
 const CHUNK: u16 = 2048;
 
