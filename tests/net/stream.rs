@@ -16,10 +16,12 @@ use super::wire::{enter, set};
 use super::{eventually, seconds};
 
 /// Flows, each from a port of its own: of three ways each has some, in all likelihood.
-const FLOWS: usize = 32;
+const FLOWS: u8 = 32;
 /// From one packet to the next.
 const INTERVAL: Duration = Duration::from_micros(250);
 const PORT: u16 = 4446;
+/// Octets of a packet's payload: its number, and its flow.
+const PAYLOAD: usize = 9;
 /// A packet that has not come so long after the last one was sent is lost.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Room for everything that comes while a receiving thread is kept from its core.
@@ -28,20 +30,20 @@ const RECEIVE_BUFFER: libc::c_int = 8 << 20;
 /// A packet of a flow, with its number in it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Packet {
-    flow: usize,
+    flow: u8,
     number: u64,
 }
 
 impl Packet {
-    fn octets(self) -> [u8; 16] {
-        (u128::from(self.number) << 64 | self.flow as u128).to_be_bytes()
+    fn octets(self) -> [u8; PAYLOAD] {
+        let mut octets = [self.flow; PAYLOAD];
+        octets[..PAYLOAD - 1].copy_from_slice(&self.number.to_be_bytes());
+        octets
     }
 
-    fn parse(octets: [u8; 16]) -> Self {
-        let both = u128::from_be_bytes(octets);
-        #[expect(clippy::cast_possible_truncation, reason = "two numbers of eight octets")]
-        let packet = Self { flow: both as usize, number: (both >> 64) as u64 };
-        packet
+    fn parse(octets: [u8; PAYLOAD]) -> Self {
+        let [number @ .., flow] = octets;
+        Self { flow, number: u64::from_be_bytes(number) }
     }
 }
 
@@ -73,7 +75,7 @@ impl Stream {
         let sender = std::thread::spawn(move || send(place, to, &stopped));
         let stream = Self { stop, arrived, sender: Some(sender), listeners };
         eventually(seconds(5), "packets of all flows arrive", || {
-            stream.arrived.load(Ordering::Relaxed) > 2 * FLOWS as u64
+            stream.arrived.load(Ordering::Relaxed) > 2 * u64::from(FLOWS)
         });
         stream
     }
@@ -129,23 +131,23 @@ impl Arrivals {
     }
 
     /// The flows whose first packet arrived at this host.
-    pub fn flows_of(&self, host: usize) -> Vec<usize> {
+    pub fn flows_of(&self, host: usize) -> Vec<u8> {
         let first = self.at[host].iter().filter(|packet| packet.number == 0);
         first.map(|packet| packet.flow).collect()
     }
 
     /// How many packets of these flows did not arrive at this host.
-    pub fn missed(&self, host: usize, flows: &[usize]) -> u64 {
-        let sent: u64 = flows.iter().map(|&flow| self.sent[flow]).sum();
+    pub fn missed(&self, host: usize, flows: &[u8]) -> u64 {
+        let sent: u64 = flows.iter().map(|&flow| self.sent[usize::from(flow)]).sum();
         let is_one = |packet: &&Packet| flows.contains(&packet.flow);
         sent - self.at[host].iter().filter(is_one).collect::<HashSet<_>>().len() as u64
     }
 
     /// How many arrived at a host after a later one of the same flow.
     pub fn overtaken(&self, host: usize) -> usize {
-        let mut next = [0; FLOWS];
+        let mut next = [0; FLOWS as usize];
         let is_late = |packet: &&Packet| {
-            let next = &mut next[packet.flow];
+            let next = &mut next[usize::from(packet.flow)];
             let is_late = packet.number < *next;
             *next = (*next).max(packet.number + 1);
             is_late
@@ -164,13 +166,14 @@ fn send(place: PathBuf, to: &str, stop: &AtomicBool) -> io::Result<Vec<u64>> {
     enter(&place)?;
     let any = if to.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
     let sockets = (0..FLOWS).map(|_| UdpSocket::bind(any)).collect::<io::Result<Vec<_>>>()?;
-    let mut sent = vec![0; FLOWS];
-    for (flow, socket) in sockets.iter().enumerate().cycle() {
+    let mut sent = vec![0; FLOWS.into()];
+    for (flow, socket) in (0..FLOWS).zip(&sockets).cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let packet = Packet { flow, number: sent[flow] };
-        sent[flow] += u64::from(socket.send_to(&packet.octets(), (to, PORT)).is_ok());
+        let sent = &mut sent[usize::from(flow)];
+        let packet = Packet { flow, number: *sent };
+        *sent += u64::from(socket.send_to(&packet.octets(), (to, PORT)).is_ok());
         std::thread::sleep(INTERVAL);
     }
     Ok(sent)
@@ -188,7 +191,7 @@ fn listen(
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     bound.send(()).map_err(io::Error::other)?;
-    let (mut packets, mut octets) = (Vec::new(), [0; 16]);
+    let (mut packets, mut octets) = (Vec::new(), [0; PAYLOAD]);
     loop {
         let is_over = stop.load(Ordering::Relaxed);
         match socket.recv(&mut octets) {
