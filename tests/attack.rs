@@ -1,4 +1,4 @@
-//! Attacks from a link (R17-R21, R24, R25; RFC 6583): what somebody on the lan does as fast as he
+//! Attacks from a link (R17-R21, R23-R25; RFC 6583): what somebody on the lan does as fast as he
 //! can must not harm those who have nothing to do with it.
 
 mod net;
@@ -353,6 +353,24 @@ fn fragments_that_are_never_completed_fill_no_memory() {
     // The kernel looks before it takes one more.
     let met = used <= bound + 65_536;
     figure("R24", "fragments <= ipfrag_high_thresh", format!("{used} of {bound}"), met);
+}
+
+/// R23: who wants sessions and never has one takes them from nobody.
+#[test]
+fn a_flood_of_syns_harms_nobody() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let config = config(&net).route("198.18.0.0/15", "10.1.0.2");
+    let syns = numbers().take(FRAMES as usize).map(frames::syn_of_stranger).collect();
+    let (_router, took) = under_attack("R23", &net, &config, |router| {
+        let listen = |port| router.host().serve(port, &format!("exec nc -l -k -p {port}"));
+        let _servers = [22, 179].map(listen);
+        let flood = Flood::start(&net.lan, syns, fast());
+        let met = net.wan.run("nc -z -w 5 10.2.0.1 22 && nc -z -w 5 10.2.0.1 179").succeeds();
+        flood.wait();
+        met.took
+    });
+    figure("R23", "others get in <= 3 s", format!("{took:.1?}"), took <= seconds(3));
 }
 
 /// R25: both ports on one wire. Nothing that is sent once goes round for ever.

@@ -3,10 +3,16 @@
 mod net;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use net::mirror::{BEHIND, BEHIND6, NET, NET6, goes_by, goes_by_both, lab, shows_within, verified};
-use net::{Namespace, Running, Topology, eventually, figure, seconds};
+use net::flood::{Flood, Limit};
+use net::mirror::{
+    BEHIND, BEHIND6, NET, NET6, goes_by, goes_by_both, ip, lab, shows, shows_none, shows_within,
+    verified,
+};
+use net::stream::Stream;
+use net::{Namespace, Router, Running, Topology, at_length, eventually, figure, frames, seconds};
 
 /// BIRD with this configuration, in a namespace.
 fn bird(net: &Topology, host: &Namespace, name: &str, config: &str) -> Running {
@@ -65,6 +71,14 @@ fn peer(subnet: u8) -> String {
         + &session("6", format!("2001:db8:{subnet}::1"))
 }
 
+/// The sessions of the router's BIRD that are up, each with the moment since when.
+fn sessions(net: &Topology, router: &Router) -> Vec<String> {
+    let control = net.directory.join("router.ctl").display().to_string();
+    let protocols = router.host().run(&format!("birdc -s {control} show protocols"));
+    let up = protocols.stdout.lines().filter(|line| line.contains("Established"));
+    up.map(str::to_owned).collect()
+}
+
 #[test]
 fn bird_speaks_bgp_behind_the_taps() {
     needs_xrouter!();
@@ -82,17 +96,12 @@ fn bird_speaks_bgp_behind_the_taps() {
     verified(&router);
 
     // R28: BIRD is killed; what it told the kernel stays, and is forwarded by.
-    ours.signal(libc::SIGKILL);
-    let _killed = ours.wait(seconds(5));
+    killed(ours);
     goes_by(&net, &router, BEHIND, "wan");
     let _ours = bird(&net, router.host(), "router", BIRD);
 
     // The link to wan is cut: the tap loses its carrier, BIRD its sessions there.
-    eventually(seconds(20), "BIRD has its sessions again", || {
-        let control = net.directory.join("router.ctl").display().to_string();
-        let protocols = router.host().run(&format!("birdc -s {control} show protocols"));
-        protocols.lines_with("Established") == 4
-    });
+    eventually(seconds(20), "BIRD has its sessions again", || sessions(&net, &router).len() == 4);
     let cut = Instant::now();
     net.wan.run("ip link set eth0 down").succeeds();
     shows_within(seconds(20), &router, NET, by("dmz"));
@@ -105,11 +114,136 @@ fn bird_speaks_bgp_behind_the_taps() {
     figure("BIRD", asked, format!("{took:.1?}"), took <= seconds(9));
 }
 
-/// FRR's zebra and ospfd in a namespace, with OSPF on these interfaces. They are not root, and have a
-/// directory of their own.
-fn frr(net: &Topology, host: &Namespace, name: &str, interfaces: &[&str]) -> [Running; 2] {
+/// R22, R23: the stack that BIRD stands on is flooded from the link of its peers and from another,
+/// for longer than a session lives without a word.
+#[test]
+fn sessions_outlive_a_flood() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    let _wan = bird(&net, &net.wan, "wan", &peer(2));
+    let _ours = bird(&net, router.host(), "router", BIRD);
+    eventually(seconds(20), "BIRD has its sessions", || sessions(&net, &router).len() == 2);
+    // Whence the SYNs come.
+    ip(&router, "route add 198.18.0.0/15 via 10.1.0.2");
+    let before = sessions(&net, &router);
+    // From the host wan: for the router, for somebody else, and UDP.
+    let [mut ours, mut others] = [frames::arp_request(), frames::arp_request_for_others()];
+    for at in [9, 25, 29, 39] {
+        (ours[at], others[at]) = (2, 2);
+    }
+    let udp = frames::udp4_from(2, Ipv4Addr::new(10, 2, 0, 1), 64, 18);
+    let noise = vec![ours, others, udp.clone(), udp];
+    let time = at_length(seconds(30), seconds(10));
+    let limit = Limit { frames: u64::MAX, time, per_second: 40_000 };
+    let noise = Flood::start(&net.wan, noise, limit);
+    let syns = (0..5000).map(frames::syn_of_stranger).collect();
+    let syns = Flood::start(&net.lan, syns, Limit { per_second: 20_000, ..limit });
+    let rate = (noise.wait().accepted + syns.wait().accepted) / time.as_secs();
+    let after = sessions(&net, &router);
+    let police = ["policed_other", "policed_neighbour"].map(|reason| router.dropped(reason));
+    assert!(police.iter().all(|&dropped| dropped > 1000), "{police:?}: no flood");
+    let measured = format!("{rate} packets per s for {time:?}: {} sessions", after.len());
+    let asked = "BGP sessions with a hold time of 9 s outlive a flood of UDP, ARP and SYNs";
+    figure("R22", asked, measured, after == before);
+}
+
+/// R28: what BIRD told the kernel outlives it, and goes when the next one does not want it.
+#[test]
+fn bird_is_killed_and_comes_back_without_its_route() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    goes_by(&net, &router, "10.2.0.2", "wan");
+    let kernel = "router id 10.1.0.1;\n\
+        protocol kernel { persist; scan time 2; ipv4 { export all; }; }\n";
+    let with_route = format!("{kernel}protocol static {{ ipv4; route {NET} via 10.2.0.2; }}");
+    let first = bird(&net, router.host(), "router", &with_route);
+    shows_within(seconds(10), &router, NET, |route| route["protocol"] == "bird");
+    let stream = Stream::start(&net.lan, BEHIND, &[&net.wan]);
+    killed(first);
+    std::thread::sleep(at_length(seconds(5), seconds(2)));
+    let arrivals = stream.stop();
+    verified(&router);
+    let (lost, sent) = (arrivals.lost(), arrivals.sent());
+    figure("R28", "BIRD killed: no loss", format!("{lost} of {sent} lost"), lost == 0);
+    let restart = Instant::now();
+    let _second = bird(&net, router.host(), "router", kernel);
+    shows_none(&router, NET);
+    let took = restart.elapsed();
+    net.lan.run(&format!("ping -c 1 -W 1 {BEHIND}")).fails();
+    verified(&router);
+    figure("R28", "BIRD back, without it: gone <= 5 s", format!("{took:.1?}"), took <= seconds(5));
+}
+
+/// Without a chance to clean up.
+fn killed(daemon: Running) {
+    daemon.signal(libc::SIGKILL);
+    let _killed = daemon.wait(seconds(5));
+}
+
+/// A daemon of FRR in a namespace. It is not root, and those of one `name` have a directory of their
+/// own.
+fn frr_daemon(
+    net: &Topology,
+    host: &Namespace,
+    name: &str,
+    daemon: &str,
+    config: &str,
+    options: &str,
+) -> Running {
     let place = net.directory.join(name);
-    fs::create_dir(&place).expect("the directory is writable");
+    fs::create_dir_all(&place).expect("the directory is writable");
+    fs::write(place.join(format!("{daemon}.conf")), config).expect("the directory is writable");
+    host.run(&format!("chown -R frr {}", place.display())).succeeds();
+    let at = place.display();
+    host.spawn(&format!(
+        "exec /usr/lib/frr/{daemon} -f {at}/{daemon}.conf -z {at}/zapi -i {at}/{daemon}.pid \
+         --vty_socket {at} -P 0 -u frr -g frr --log stdout {options}"
+    ))
+}
+
+/// The one of them that speaks to the kernel; returns once the others can speak to it.
+fn zebra(net: &Topology, host: &Namespace, name: &str, options: &str) -> Running {
+    let socket = net.directory.join(name).join("zapi");
+    // One that was killed has left it.
+    fs::remove_file(&socket).ok();
+    let zebra = frr_daemon(net, host, name, "zebra", "", options);
+    eventually(seconds(10), "zebra answers", || socket.exists());
+    zebra
+}
+
+/// R28: FRR's successor keeps the routes that it finds for as long as it is told to.
+#[test]
+fn frr_is_killed_and_its_route_kept_for_a_time() {
+    const KEPT: u64 = 5;
+    needs_xrouter!();
+    let (net, router) = lab();
+    goes_by(&net, &router, "10.2.0.2", "wan");
+    let first = zebra(&net, router.host(), "router", "");
+    let route = format!("ip route {NET} 10.2.0.2\n");
+    let staticd = frr_daemon(&net, router.host(), "router", "staticd", &route, "");
+    shows_within(seconds(20), &router, NET, |route| route["port"] == "wan");
+    let stream = Stream::start(&net.lan, BEHIND, &[&net.wan]);
+    killed(first);
+    killed(staticd);
+    let restart = Instant::now();
+    let _second = zebra(&net, router.host(), "router", &format!("-K {KEPT}"));
+    std::thread::sleep(at_length(seconds(KEPT - 3), seconds(1)));
+    let arrivals = stream.stop();
+    shows(&router, NET, |route| route["port"] == "wan");
+    let (lost, sent) = (arrivals.lost(), arrivals.sent());
+    figure("R28", "FRR killed: no loss", format!("{lost} of {sent} lost"), lost == 0);
+    eventually(seconds(3 * KEPT), "the route is swept", || {
+        router.show("routes").iter().all(|route| route["to"] != NET)
+    });
+    let took = restart.elapsed();
+    verified(&router);
+    let asked = "FRR back, its route kept for 5 s and then swept";
+    let met = took >= seconds(KEPT) && took <= seconds(2 * KEPT);
+    figure("R28", asked, format!("after {took:.1?}"), met);
+}
+
+/// FRR's zebra and ospfd, with OSPF on these interfaces.
+fn frr(net: &Topology, host: &Namespace, name: &str, interfaces: &[&str]) -> [Running; 2] {
     let interface = |name: &&str| {
         format!(
             "interface {name}\n ip ospf network point-to-point\n ip ospf hello-interval 1\n \
@@ -117,19 +251,7 @@ fn frr(net: &Topology, host: &Namespace, name: &str, interfaces: &[&str]) -> [Ru
         )
     };
     let config = interfaces.iter().map(interface).collect::<String>() + "router ospf\n!\n";
-    fs::write(place.join("ospfd.conf"), config).expect("the directory is writable");
-    fs::write(place.join("zebra.conf"), "").expect("the directory is writable");
-    host.run(&format!("chown -R frr {}", place.display())).succeeds();
-    let daemon = |name: &str| {
-        let at = place.display();
-        host.spawn(&format!(
-            "exec /usr/lib/frr/{name} -f {at}/{name}.conf -z {at}/zapi -i {at}/{name}.pid \
-             --vty_socket {at} -P 0 -u frr -g frr --log stdout"
-        ))
-    };
-    let zebra = daemon("zebra");
-    eventually(seconds(10), "zebra answers", || place.join("zapi").exists());
-    [zebra, daemon("ospfd")]
+    [zebra(net, host, name, ""), frr_daemon(net, host, name, "ospfd", &config, "")]
 }
 
 /// OSPF's packets are for a group; zebra's routes lead through next-hop objects.

@@ -8,7 +8,8 @@ use net::canary::Canary;
 use net::flood::{Flood, Limit};
 use net::ledger::{Books, closes, umem_is_whole};
 use net::{
-    HOST_DEVICE, Host, Router, Topology, Usage, at_length, figure, frames, ip, seconds, soak,
+    HOST_DEVICE, Host, Router, Topology, Usage, at_length, eventually, figure, frames, ip, seconds,
+    soak,
 };
 
 /// R34: an idle router costs nothing and loses no packet when it wakes.
@@ -70,6 +71,44 @@ fn two_directions_and_two_senders_share_fairly() {
     let after = Books::at_rest(&router);
     shares_fairly("two senders to one", &between, &after, ["lan", "dmz"]);
     after.close();
+    router.stop();
+}
+
+/// What gets through from lan to wan in a second of more than the router can take.
+fn transit(net: &Topology, router: &Router, time: Duration) -> u64 {
+    let (before, start) = (Books::read(router), Instant::now());
+    assert!(overload(&net.lan, 1, [10, 2, 0, 2], time).wait().accepted > 1000);
+    let packets = carried(&Books::read(router), "lan") - carried(&before, "lan");
+    packets * 1000 / u64::try_from(start.elapsed().as_millis()).expect("a short time")
+}
+
+/// R10: the router's own host sends as fast as it can, beside more transit than there is room for.
+#[test]
+fn the_host_behind_the_taps_and_transit_share_fairly() {
+    needs_xrouter!();
+    let net = Topology::lan_wan();
+    let router = Router::start(&net, &net.config());
+    net.lan.run("ping -c 1 10.2.0.2").succeeds();
+    let time = at_length(seconds(4), seconds(2)) * soak();
+    let alone = transit(&net, &router, time);
+
+    let server = net.wan.serve(5201, "exec iperf3 -s");
+    let canary = Canary::start(&net);
+    let host = router.host().spawn("exec iperf3 -u -b 0 -l 18 -t 600 -c 10.2.0.2");
+    let sent = || Books::read(&router).sum("from_kernel");
+    eventually(seconds(5), "the host sends", || sent() > 1000);
+    let (before, start) = (sent(), Instant::now());
+    let beside = transit(&net, &router, time);
+    let own = (sent() - before) as f64 / start.elapsed().as_secs_f64();
+    drop((host, server));
+    let flight = canary.stop();
+    let measured = format!("{beside} of {alone} per s, the host {own:.0} per s");
+    let met = 2 * beside >= alone;
+    figure("R10", "the host at full speed: transit >= 50 % of its rate alone", &measured, met);
+    figure("R10", "the host is not starved, either: >= 1000 per s", &measured, own >= 1000.0);
+    let met = 2 * flight.received >= flight.sent && flight.longest_gap < seconds(1);
+    figure("R10", "nor the canary: most arrives, gap < 1 s", flight, met);
+    Books::at_rest(&router).close();
     router.stop();
 }
 

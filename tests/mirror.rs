@@ -3,14 +3,12 @@
 
 mod net;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use net::canary::Canary;
 use net::flow::Flow;
 use net::mirror::{
-    BEHIND, BEHIND6, NET, NET6, batch, goes_by, goes_by_both, ip, kernel, lab, many, shows,
+    BEHIND, BEHIND6, Batch, NET, NET6, batch, goes_by, goes_by_both, ip, kernel, lab, many, shows,
     shows_none, verified,
 };
 use net::{Router, Topology, at_length, eventually, figure, seconds, sysctl};
@@ -322,17 +320,11 @@ fn the_first_packet_on_a_new_way() {
     goes_by(&net, &router, "10.2.0.2", "wan");
     goes_by(&net, &router, "10.4.0.2", "dmz");
     let flow = Flow::start(&net.lan, BEHIND, &[&net.wan, net.dmz()]);
-    let mut ip = Command::new("nsenter")
-        .arg(format!("--net={}", router.host().path().display()))
-        .args(["ip", "-batch", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("ip is installed");
-    let mut commands = ip.stdin.take().expect("a pipe");
+    let mut ip = Batch::start(&router);
     let mut change = |n: usize| {
         let (host, via) = [(0, "10.2.0.2"), (1, "10.4.0.2")][n % 2];
         let told = Instant::now();
-        writeln!(commands, "route replace {NET} via {via} proto bird").unwrap();
+        ip.tell(&format!("route replace {NET} via {via} proto bird"));
         let arrived = flow.first(host, told, seconds(2)).expect("packets take the new way");
         std::thread::sleep(Duration::from_millis(5));
         arrived - told
@@ -344,8 +336,7 @@ fn the_first_packet_on_a_new_way() {
         (took[took.len() * 99 / 100], took[took.len() / 2])
     };
     let (p99, median) = (0..3).map(round).min().expect("three rounds");
-    drop(commands);
-    assert!(ip.wait().unwrap().success());
+    ip.end();
     let measured = format!("p99 {p99:.1?}, median {median:.1?}");
     let asked = "route change to first packet on the new path: p99 <= 5 ms";
     figure("mirror", asked, measured, p99 <= Duration::from_millis(5));

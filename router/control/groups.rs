@@ -25,16 +25,17 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// A group of these members.
+    /// A group of these members, in the place of the next hop or group `like`.
     ///
     /// # Errors
     /// No number or no group is free.
     pub fn allocate(
         &mut self,
         members: Vec<Member>,
+        like: Option<NextHopId>,
         fib: &mut FibWriter,
     ) -> Result<NextHopId, TableFull> {
-        let id = fib.allocate_group(&self.living(&members))?;
+        let id = fib.allocate_group(&self.living(&members), like)?;
         for (hop, _) in &members {
             self.groups_of.entry(*hop).or_default().push(id);
         }

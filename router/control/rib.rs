@@ -16,7 +16,7 @@ use crate::config::{NextHop, RouteAction};
 use crate::id::{NextHopId, PortId};
 use crate::table::prefixes::{Prefixes, Wide};
 use crate::table::{AdjacencyKind, FibWriter, TableFull};
-use ways::{Way, WayId, Ways};
+use ways::{Key, Way, WayId, Ways};
 
 /// Where a route comes from, the most trusted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -141,7 +141,7 @@ impl Rib {
     ) -> Result<(), TableFull> {
         let to = to.trunc();
         self.prefetch(to, fib);
-        let way = self.ways.hold(source, action, hops, fib)?;
+        let way = self.way(to, (source, action), hops, fib)?;
         match self.place(to, source, way, fib) {
             Ok(Some(old)) => self.ways.release(old, hops, fib),
             Ok(None) => {}
@@ -151,6 +151,21 @@ impl Rib {
             }
         }
         Ok(())
+    }
+
+    /// The way that does this, for one more route; a new one resembles what the prefix has.
+    fn way(
+        &mut self,
+        to: IpNet,
+        key: Key,
+        hops: &mut Hops,
+        fib: &mut FibWriter,
+    ) -> Result<WayId, TableFull> {
+        if let Some(way) = self.ways.hold(&key) {
+            return Ok(way);
+        }
+        let like = self.get(to).map(|way| self.ways[way].hop);
+        self.ways.make(key, like, hops, fib)
     }
 
     /// Forget the route that `source` has for this prefix; false if it has none.

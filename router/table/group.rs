@@ -7,7 +7,8 @@ use crate::id::NextHopId;
 /// (RFC 2992 measures how much that spares).
 pub const BUCKETS: usize = 128;
 
-type Buckets = [Option<NextHopId>; BUCKETS];
+/// Who has each of them.
+pub(super) type Buckets = [Option<NextHopId>; BUCKETS];
 
 /// Share the buckets out by weight, within rounding, changing as few of `had` as that allows.
 /// Without any weight nobody has a bucket; of more members than buckets the lightest have none.

@@ -292,12 +292,17 @@ impl FibWriter {
     }
 
     /// A group of plain next hops (a group in a group is a black hole), each with its weight: flows
-    /// are shared out in 128 parts.
+    /// are shared out in 128 parts. It comes in the place of the next hop or group `like`, if there
+    /// is one: flows whose member stays do not move.
     ///
     /// # Errors
     /// No number or no group is free.
-    pub fn allocate_group(&mut self, members: &[(NextHopId, u16)]) -> Result<NextHopId, TableFull> {
-        let allocated = self.next_hops.allocate_group(&self.fib.next_hops, members);
+    pub fn allocate_group(
+        &mut self,
+        members: &[(NextHopId, u16)],
+        like: Option<NextHopId>,
+    ) -> Result<NextHopId, TableFull> {
+        let allocated = self.next_hops.allocate_group(&self.fib.next_hops, members, like);
         allocated.inspect_err(|_| self.refused.ecmp_groups += 1)
     }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::adjacency::{ADJACENCY_OCTETS, ADJACENCY_WORDS, Adjacency, AdjacencyKind};
-use super::group::{BUCKETS, buckets};
+use super::group::{BUCKETS, Buckets, buckets};
 use super::publish::{Grace, Limbo, Slots};
 use super::shared::Region;
 use super::{Budget, TableFull};
@@ -209,10 +209,12 @@ impl Writer {
         self.point(shared, id, slot);
     }
 
+    /// A group; flows that stay with a member of `like`, in whose place it comes, stay there.
     pub(super) fn allocate_group(
         &mut self,
         shared: &NextHops,
         members: &[(NextHopId, u16)],
+        like: Option<NextHopId>,
     ) -> Result<NextHopId, TableFull> {
         if self.groups_used == self.groups_limit {
             return Err(TableFull);
@@ -223,7 +225,8 @@ impl Writer {
             return Err(TableFull);
         };
         self.groups_used += 1;
-        store_group(shared, slot, &buckets(&[None; BUCKETS], members));
+        let had = like.map_or([None; BUCKETS], |like| buckets_of(shared, like));
+        store_group(shared, slot, &buckets(&had, members));
         shared.word(id).store(slot | IS_GROUP, Ordering::Release);
         Ok(id)
     }
@@ -241,9 +244,7 @@ impl Writer {
             return Ok(());
         }
         let slot = self.groups.allocate().ok_or(TableFull)?;
-        let had = shared.group(old & !IS_GROUP);
-        let had = std::array::from_fn(|i| NextHopId::new(had[i].load(Ordering::Relaxed)));
-        store_group(shared, slot, &buckets(&had, members));
+        store_group(shared, slot, &buckets(&buckets_of(shared, id), members));
         self.point(shared, id, slot | IS_GROUP);
         Ok(())
     }
@@ -298,7 +299,17 @@ fn store(shared: &NextHops, slot: u32, adjacency: Adjacency) {
     }
 }
 
-fn store_group(shared: &NextHops, slot: u32, members: &[Option<NextHopId>; BUCKETS]) {
+/// Who has the buckets of a group; those of a plain next hop it has itself.
+fn buckets_of(shared: &NextHops, id: NextHopId) -> Buckets {
+    let word = shared.word(id).load(Ordering::Relaxed);
+    if word & IS_GROUP == 0 {
+        return [Some(id); BUCKETS];
+    }
+    let members = shared.group(word & !IS_GROUP);
+    std::array::from_fn(|bucket| NextHopId::new(members[bucket].load(Ordering::Relaxed)))
+}
+
+fn store_group(shared: &NextHops, slot: u32, members: &Buckets) {
     for (bucket, member) in shared.group(slot).iter().zip(members) {
         bucket.store(member.map_or(0, NextHopId::get), Ordering::Relaxed);
     }
@@ -366,8 +377,8 @@ mod tests {
     fn a_group_leads_to_its_members_by_weight() {
         let ((shared, mut writer), epochs) = (small(), Epochs::new(1));
         let [a, b] = [1, 2].map(|n| writer.allocate(&shared, numbered(n)).unwrap());
-        let group = writer.allocate_group(&shared, &[(a, 1), (b, 3)]).unwrap();
-        assert_eq!(writer.allocate_group(&shared, &[(a, 1)]), Err(TableFull));
+        let group = writer.allocate_group(&shared, &[(a, 1), (b, 3)], None).unwrap();
+        assert_eq!(writer.allocate_group(&shared, &[(a, 1)], None), Err(TableFull));
         let count = |n| (0..128).filter(|&hash| ifindex(&shared, group, hash) == n).count();
         assert_eq!((count(1), count(2)), (32, 96));
         assert!([a, b].contains(&shared.adjacency(group, || 77).0), "the leaf, not the group");

@@ -188,7 +188,7 @@ fn what_is_refused_is_counted() {
     let hop = writer.allocate(Adjacency::plain(AdjacencyKind::Receive)).unwrap();
     writer.insert4("10.0.0.1/32".parse().unwrap(), hop).unwrap();
     assert_eq!(writer.insert4("10.0.1.1/32".parse().unwrap(), hop), Err(TableFull));
-    assert_eq!(writer.allocate_group(&[(hop, 1)]), Err(TableFull));
+    assert_eq!(writer.allocate_group(&[(hop, 1)], None), Err(TableFull));
     let rows = writer.usage().rows();
     assert_eq!(rows[0], ("ipv4_groups", 1, 1, 1));
     assert_eq!(rows[4], ("ecmp_groups", 0, 0, 1));

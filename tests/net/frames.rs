@@ -79,6 +79,20 @@ pub fn echo6(destination: Ipv6Addr) -> Vec<u8> {
     frame
 }
 
+/// Somebody behind the lan host, whose address and port are made of `number`, wants a session with
+/// the router: by turns BGP and ssh.
+pub fn syn_of_stranger(number: u32) -> Vec<u8> {
+    let [a, b, c, d] = number.to_be_bytes();
+    let (source, port) = ([198, 18, a ^ c, b ^ d], [179, 22][usize::from(d % 2)]);
+    let builder = PacketBuilder::ethernet2(LAN_HOST, ROUTER)
+        .ipv4(source, [10, 1, 0, 1], 64)
+        .tcp(u16::from_be_bytes([c, d]) | 1024, port, number, 64_240)
+        .syn();
+    let mut frame = Vec::new();
+    builder.write(&mut frame, &[]).expect("a vector takes everything");
+    frame
+}
+
 /// Who has the router's address? Tell the lan host (RFC 826).
 pub fn arp_request() -> Vec<u8> {
     let mut frame = [[0xff; 6], LAN_HOST].concat();

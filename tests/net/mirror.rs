@@ -2,6 +2,8 @@
 //! router's namespace, and what the router then shows and does.
 
 use std::fs;
+use std::io::Write;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use super::{Router, Topology, eventually, seconds, started};
@@ -89,6 +91,41 @@ pub fn batch(net: &Topology, router: &Router, commands: &str) {
     fs::write(&file, commands).expect("the directory is writable");
     let line = format!("ip -batch {}", file.display());
     router.host().run_for(seconds(120), &line).succeeds();
+}
+
+/// `ip` in the router's namespace that does each line as it is told.
+#[derive(Debug)]
+pub struct Batch {
+    ip: Child,
+    commands: ChildStdin,
+}
+
+impl Batch {
+    #[track_caller]
+    pub fn start(router: &Router) -> Self {
+        let mut ip = Command::new("nsenter")
+            .arg(format!("--net={}", router.host().path().display()))
+            .args(["ip", "-batch", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("ip is installed");
+        let commands = ip.stdin.take().expect("a pipe");
+        Self { ip, commands }
+    }
+
+    /// Tell it some lines; it may be behind by what a pipe holds.
+    #[track_caller]
+    pub fn tell(&mut self, lines: &str) {
+        writeln!(self.commands, "{lines}").expect("ip reads on");
+    }
+
+    /// Wait until it has done them all, and without a mistake.
+    #[track_caller]
+    pub fn end(self) {
+        let Self { mut ip, commands } = self;
+        drop(commands);
+        assert!(ip.wait().expect("it is our child").success(), "ip has failed");
+    }
 }
 
 /// `count` routes of /28 from 100.64.0.0 on: `verb` and each by this gateway.

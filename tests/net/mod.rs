@@ -40,6 +40,7 @@ pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;
 mod router;
+pub mod stream;
 mod topology;
 mod usage;
 pub mod wire;

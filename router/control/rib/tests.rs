@@ -168,6 +168,31 @@ fn next_hops_that_a_route_keeps_are_not_made_anew() {
     assert_eq!(hop(via(&[1])).0, first.0);
 }
 
+/// Flows by one of two gateways, or of three, stay with it while the third comes and goes.
+#[test]
+fn a_gateway_that_a_route_has_no_more_takes_only_its_own_flows_along() {
+    let budget = Budget { next_hops: 20, ecmp_groups: 4, groups4: 1, ..Budget::default() };
+    let mut lab = Lab::with(budget);
+    let mut flows = |last: &[u8]| -> Vec<NextHopId> {
+        lab.insert(NET, Origin::Static, via(last)).unwrap();
+        let fib = lab.fib.fib();
+        let group = fib.v4.lookup(u32::from_be_bytes(HERE)).unwrap();
+        (0..128).map(|hash| fib.next_hops.adjacency(group, || hash).0).collect()
+    };
+    let moved = |before: &[NextHopId], after: &[NextHopId]| {
+        before.iter().zip(after).filter(|(before, after)| before != after).count()
+    };
+    let one = flows(&[1]);
+    let two = flows(&[1, 2]);
+    let three = flows(&[1, 2, 3]);
+    let without = flows(&[1, 2]);
+    let again = flows(&[1, 2, 3]);
+    assert_eq!(moved(&one, &two), 64);
+    assert_eq!(moved(&two, &three), 42, "the share of the third");
+    assert_eq!(moved(&three, &without), 42);
+    assert_eq!(moved(&without, &again), 42);
+}
+
 #[test]
 fn routes_with_the_same_next_hops_share_one_group() {
     let mut lab = Lab::new();

@@ -41,12 +41,15 @@ pub(super) struct Way {
     routes: usize,
 }
 
+/// No two ways have the same.
+pub(super) type Key = (Source, Action);
+
 /// The ways that routes go.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
     all: Vec<Way>,
     free: Vec<WayId>,
-    by_action: HashMap<(Source, Action), WayId, RandomState>,
+    by_action: HashMap<Key, WayId, RandomState>,
 }
 
 impl Index<WayId> for Ways {
@@ -58,24 +61,27 @@ impl Index<WayId> for Ways {
 }
 
 impl Ways {
-    /// The way that does this, for one more route.
+    /// The way that does this, for one more route, if there is one.
+    pub(super) fn hold(&mut self, key: &Key) -> Option<WayId> {
+        let id = *self.by_action.get(key)?;
+        self.all[id.index()].routes += 1;
+        Some(id)
+    }
+
+    /// A new way, for its first route. Where that led by `like` before, flows whose gateway is in
+    /// both keep it.
     ///
     /// # Errors
-    /// There is none yet, and no room for its next hops.
-    pub(super) fn hold(
+    /// There is no room for its next hops.
+    pub(super) fn make(
         &mut self,
-        source: Source,
-        action: Action,
+        key: Key,
+        like: Option<NextHopId>,
         hops: &mut Hops,
         fib: &mut FibWriter,
     ) -> Result<WayId, TableFull> {
-        let key = (source, action);
-        if let Some(&id) = self.by_action.get(&key) {
-            self.all[id.index()].routes += 1;
-            return Ok(id);
-        }
-        let hop = hop_for(&key.1, hops, fib)?;
-        let way = Way { source, action: key.1.clone(), hop, routes: 1 };
+        let hop = hop_for(&key.1, like, hops, fib)?;
+        let way = Way { source: key.0, action: key.1.clone(), hop, routes: 1 };
         let Some(id) = self.take_in(way) else {
             release(&key.1, hop, hops, fib);
             return Err(TableFull);
@@ -118,19 +124,29 @@ impl Ways {
     }
 }
 
-fn hop_for(action: &Action, hops: &mut Hops, fib: &mut FibWriter) -> Result<NextHopId, TableFull> {
+fn hop_for(
+    action: &Action,
+    like: Option<NextHopId>,
+    hops: &mut Hops,
+    fib: &mut FibWriter,
+) -> Result<NextHopId, TableFull> {
     match action.does() {
         Action::Receive | Action::Kernel | Action::Mirrored(..) => Ok(hops.receive),
         Action::Broadcast | Action::Configured(RouteAction::Blackhole) => Ok(hops.blackhole),
         Action::Configured(RouteAction::Unreachable) => Ok(hops.unreachable),
         Action::Configured(RouteAction::Prohibit) => Ok(hops.prohibit),
         Action::Connected(port) => Ok(hops.glean(*port)),
-        Action::Configured(RouteAction::Via(via)) => via_hop(via, hops, fib),
+        Action::Configured(RouteAction::Via(via)) => via_hop(via, like, hops, fib),
     }
 }
 
 /// One gateway: its next hop. Several: a group of theirs.
-fn via_hop(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) -> Result<NextHopId, TableFull> {
+fn via_hop(
+    via: &[NextHop],
+    like: Option<NextHopId>,
+    hops: &mut Hops,
+    fib: &mut FibWriter,
+) -> Result<NextHopId, TableFull> {
     let mut members = Vec::with_capacity(via.len());
     for next in via {
         match hops.use_gateway(next.port, next.via, fib) {
@@ -143,7 +159,10 @@ fn via_hop(via: &[NextHop], hops: &mut Hops, fib: &mut FibWriter) -> Result<Next
     }
     match members[..] {
         [(only, _)] => Ok(only),
-        _ => hops.groups.allocate(members, fib).inspect_err(|_| release_gateways(via, hops, fib)),
+        _ => hops
+            .groups
+            .allocate(members, like, fib)
+            .inspect_err(|_| release_gateways(via, hops, fib)),
     }
 }
 
