@@ -2,30 +2,22 @@
 
 mod net;
 
-use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
+use net::daemon::{bird, birdc, frr, frr_daemon, killed, zebra};
 use net::flood::{Flood, Limit};
 use net::mirror::{
-    BEHIND, BEHIND6, NET, NET6, goes_by, goes_by_both, ip, lab, shows, shows_none, shows_within,
-    verified,
+    BEHIND, BEHIND6, NET, NET6, goes_by, goes_by_both, ip, lab, learned, shows, shows_none,
+    shows_within, verified,
 };
 use net::stream::Stream;
-use net::{Namespace, Router, Running, Topology, at_length, eventually, figure, frames, seconds};
-
-/// BIRD with this configuration, in a namespace.
-fn bird(net: &Topology, host: &Namespace, name: &str, config: &str) -> Running {
-    let file = |kind: &str| net.directory.join(format!("{name}.{kind}")).display().to_string();
-    let config = format!("log stderr all;\nprotocol device {{}}\n{config}");
-    fs::write(file("conf"), config).expect("the directory is writable");
-    host.run(&format!("bird -p -c {}", file("conf"))).succeeds();
-    host.spawn_args(&["bird", "-f", "-c", &file("conf"), "-s", &file("ctl"), "-P", &file("pid")])
-}
+use net::{Router, at_length, eventually, figure, frames, seconds};
 
 /// What BIRD in the router takes from its peers: rather from wan than from dmz.
 const BIRD: &str = "
     router id 10.1.0.1;
+    protocol device {}
     template bgp peer {
         local as 65001;
         hold time 9;
@@ -65,6 +57,7 @@ fn peer(subnet: u8) -> String {
     };
     format!(
         "router id 10.{subnet}.0.2;\n\
+         protocol device {{}}\n\
          protocol static {{ ipv4; route {NET} blackhole; }}\n\
          protocol static {{ ipv6; route {NET6} blackhole; }}\n"
     ) + &session("4", format!("10.{subnet}.0.1"))
@@ -72,9 +65,8 @@ fn peer(subnet: u8) -> String {
 }
 
 /// The sessions of the router's BIRD that are up, each with the moment since when.
-fn sessions(net: &Topology, router: &Router) -> Vec<String> {
-    let control = net.directory.join("router.ctl").display().to_string();
-    let protocols = router.host().run(&format!("birdc -s {control} show protocols"));
+fn sessions(router: &Router) -> Vec<String> {
+    let protocols = birdc(router.host(), "router", "show protocols");
     let up = protocols.stdout.lines().filter(|line| line.contains("Established"));
     up.map(str::to_owned).collect()
 }
@@ -83,9 +75,9 @@ fn sessions(net: &Topology, router: &Router) -> Vec<String> {
 fn bird_speaks_bgp_behind_the_taps() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = bird(&net, &net.wan, "wan", &peer(2));
-    let _dmz = bird(&net, net.dmz(), "dmz", &peer(4));
-    let ours = bird(&net, router.host(), "router", BIRD);
+    let _wan = bird(&net.wan, "wan", &peer(2));
+    let _dmz = bird(net.dmz(), "dmz", &peer(4));
+    let ours = bird(router.host(), "router", BIRD);
     let by = |port: &'static str| {
         move |route: &serde_json::Value| route["port"] == port && route["protocol"] == "bird"
     };
@@ -98,10 +90,10 @@ fn bird_speaks_bgp_behind_the_taps() {
     // R28: BIRD is killed; what it told the kernel stays, and is forwarded by.
     killed(ours);
     goes_by(&net, &router, BEHIND, "wan");
-    let _ours = bird(&net, router.host(), "router", BIRD);
+    let _ours = bird(router.host(), "router", BIRD);
 
     // The link to wan is cut: the tap loses its carrier, BIRD its sessions there.
-    eventually(seconds(20), "BIRD has its sessions again", || sessions(&net, &router).len() == 4);
+    eventually(seconds(20), "BIRD has its sessions again", || sessions(&router).len() == 4);
     let cut = Instant::now();
     net.wan.run("ip link set eth0 down").succeeds();
     shows_within(seconds(20), &router, NET, by("dmz"));
@@ -120,12 +112,12 @@ fn bird_speaks_bgp_behind_the_taps() {
 fn sessions_outlive_a_flood() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = bird(&net, &net.wan, "wan", &peer(2));
-    let _ours = bird(&net, router.host(), "router", BIRD);
-    eventually(seconds(20), "BIRD has its sessions", || sessions(&net, &router).len() == 2);
+    let _wan = bird(&net.wan, "wan", &peer(2));
+    let _ours = bird(router.host(), "router", BIRD);
+    eventually(seconds(20), "BIRD has its sessions", || sessions(&router).len() == 2);
     // Whence the SYNs come.
     ip(&router, "route add 198.18.0.0/15 via 10.1.0.2");
-    let before = sessions(&net, &router);
+    let before = sessions(&router);
     // From the host wan: for the router, for somebody else, and UDP.
     let [mut ours, mut others] = [frames::arp_request(), frames::arp_request_for_others()];
     for at in [9, 25, 29, 39] {
@@ -139,7 +131,7 @@ fn sessions_outlive_a_flood() {
     let syns = (0..5000).map(frames::syn_of_stranger).collect();
     let syns = Flood::start(&net.lan, syns, Limit { per_second: 20_000, ..limit });
     let rate = (noise.wait().accepted + syns.wait().accepted) / time.as_secs();
-    let after = sessions(&net, &router);
+    let after = sessions(&router);
     let police = ["policed_other", "policed_neighbour"].map(|reason| router.dropped(reason));
     assert!(police.iter().all(|&dropped| dropped > 1000), "{police:?}: no flood");
     let measured = format!("{rate} packets per s for {time:?}: {} sessions", after.len());
@@ -154,9 +146,10 @@ fn bird_is_killed_and_comes_back_without_its_route() {
     let (net, router) = lab();
     goes_by(&net, &router, "10.2.0.2", "wan");
     let kernel = "router id 10.1.0.1;\n\
+        protocol device {}\n\
         protocol kernel { persist; scan time 2; ipv4 { export all; }; }\n";
     let with_route = format!("{kernel}protocol static {{ ipv4; route {NET} via 10.2.0.2; }}");
-    let first = bird(&net, router.host(), "router", &with_route);
+    let first = bird(router.host(), "router", &with_route);
     shows_within(seconds(10), &router, NET, |route| route["protocol"] == "bird");
     let stream = Stream::start(&net.lan, BEHIND, &[&net.wan]);
     killed(first);
@@ -166,49 +159,12 @@ fn bird_is_killed_and_comes_back_without_its_route() {
     let (lost, sent) = (arrivals.lost(), arrivals.sent());
     figure("R28", "BIRD killed: no loss", format!("{lost} of {sent} lost"), lost == 0);
     let restart = Instant::now();
-    let _second = bird(&net, router.host(), "router", kernel);
+    let _second = bird(router.host(), "router", kernel);
     shows_none(&router, NET);
     let took = restart.elapsed();
     net.lan.run(&format!("ping -c 1 -W 1 {BEHIND}")).fails();
     verified(&router);
     figure("R28", "BIRD back, without it: gone <= 5 s", format!("{took:.1?}"), took <= seconds(5));
-}
-
-/// Without a chance to clean up.
-fn killed(daemon: Running) {
-    daemon.signal(libc::SIGKILL);
-    let _killed = daemon.wait(seconds(5));
-}
-
-/// A daemon of FRR in a namespace. It is not root, and those of one `name` have a directory of their
-/// own.
-fn frr_daemon(
-    net: &Topology,
-    host: &Namespace,
-    name: &str,
-    daemon: &str,
-    config: &str,
-    options: &str,
-) -> Running {
-    let place = net.directory.join(name);
-    fs::create_dir_all(&place).expect("the directory is writable");
-    fs::write(place.join(format!("{daemon}.conf")), config).expect("the directory is writable");
-    host.run(&format!("chown -R frr {}", place.display())).succeeds();
-    let at = place.display();
-    host.spawn(&format!(
-        "exec /usr/lib/frr/{daemon} -f {at}/{daemon}.conf -z {at}/zapi -i {at}/{daemon}.pid \
-         --vty_socket {at} -P 0 -u frr -g frr --log stdout {options}"
-    ))
-}
-
-/// The one of them that speaks to the kernel; returns once the others can speak to it.
-fn zebra(net: &Topology, host: &Namespace, name: &str, options: &str) -> Running {
-    let socket = net.directory.join(name).join("zapi");
-    // One that was killed has left it.
-    fs::remove_file(&socket).ok();
-    let zebra = frr_daemon(net, host, name, "zebra", "", options);
-    eventually(seconds(10), "zebra answers", || socket.exists());
-    zebra
 }
 
 /// R28: FRR's successor keeps the routes that it finds for as long as it is told to.
@@ -218,15 +174,15 @@ fn frr_is_killed_and_its_route_kept_for_a_time() {
     needs_xrouter!();
     let (net, router) = lab();
     goes_by(&net, &router, "10.2.0.2", "wan");
-    let first = zebra(&net, router.host(), "router", "");
+    let first = zebra(router.host(), "router", "", "");
     let route = format!("ip route {NET} 10.2.0.2\n");
-    let staticd = frr_daemon(&net, router.host(), "router", "staticd", &route, "");
+    let staticd = frr_daemon(router.host(), "router", "staticd", &route, "");
     shows_within(seconds(20), &router, NET, |route| route["port"] == "wan");
     let stream = Stream::start(&net.lan, BEHIND, &[&net.wan]);
     killed(first);
     killed(staticd);
     let restart = Instant::now();
-    let _second = zebra(&net, router.host(), "router", &format!("-K {KEPT}"));
+    let _second = zebra(router.host(), "router", "", &format!("-K {KEPT}"));
     std::thread::sleep(at_length(seconds(KEPT - 3), seconds(1)));
     let arrivals = stream.stop();
     shows(&router, NET, |route| route["port"] == "wan");
@@ -242,16 +198,15 @@ fn frr_is_killed_and_its_route_kept_for_a_time() {
     figure("R28", asked, format!("after {took:.1?}"), met);
 }
 
-/// FRR's zebra and ospfd, with OSPF on these interfaces.
-fn frr(net: &Topology, host: &Namespace, name: &str, interfaces: &[&str]) -> [Running; 2] {
+/// OSPF on these interfaces, for FRR.
+fn ospf(interfaces: &[&str]) -> String {
     let interface = |name: &&str| {
         format!(
             "interface {name}\n ip ospf network point-to-point\n ip ospf hello-interval 1\n \
              ip ospf dead-interval 4\n ip ospf area 0\n!\n"
         )
     };
-    let config = interfaces.iter().map(interface).collect::<String>() + "router ospf\n!\n";
-    [zebra(net, host, name, ""), frr_daemon(net, host, name, "ospfd", &config, "")]
+    interfaces.iter().map(interface).collect::<String>() + "router ospf\n!\n"
 }
 
 /// OSPF's packets are for a group; zebra's routes lead through next-hop objects.
@@ -259,23 +214,17 @@ fn frr(net: &Topology, host: &Namespace, name: &str, interfaces: &[&str]) -> [Ru
 fn frr_speaks_ospf_behind_the_taps() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = frr(&net, &net.wan, "wan", &["eth0", "lo"]);
-    let _dmz = frr(&net, net.dmz(), "dmz", &["eth0", "lo"]);
-    let _ours = frr(&net, router.host(), "router", &["wan", "dmz"]);
+    let _wan = frr(&net.wan, "wan", "ospfd", &ospf(&["eth0", "lo"]));
+    let _dmz = frr(net.dmz(), "dmz", "ospfd", &ospf(&["eth0", "lo"]));
+    let _ours = frr(router.host(), "router", "ospfd", &ospf(&["wan", "dmz"]));
     let to = format!("{BEHIND}/32");
-    let by = |hops: usize| {
-        move |route: &serde_json::Value| {
-            let there = route["next_hops"].as_array().map_or(0, Vec::len);
-            route["protocol"] == "ospf" && there == hops
-        }
-    };
-    shows_within(seconds(60), &router, &to, by(2));
+    shows_within(seconds(60), &router, &to, learned("ospf", 2));
     goes_by_both(&net, &router, BEHIND);
     verified(&router);
 
     let cut = Instant::now();
     net.wan.run("ip link set eth0 down").succeeds();
-    shows_within(seconds(20), &router, &to, by(1));
+    shows_within(seconds(20), &router, &to, learned("ospf", 1));
     let took = cut.elapsed();
     goes_by(&net, &router, BEHIND, "dmz");
     verified(&router);

@@ -5,8 +5,9 @@ mod net;
 use std::time::Duration;
 
 use net::canary::Canary;
+use net::join::{SWITCH, splice};
 use net::{
-    Config, HOST_DEVICE, LAN_DEVICE, Router, Running, Topology, WAN_DEVICE, eventually, figure, ip,
+    Config, LAN_DEVICE, Router, Running, Topology, WAN_DEVICE, eventually, example, figure, ip,
     seconds,
 };
 
@@ -30,42 +31,25 @@ impl Pair {
     fn new() -> Self {
         let net = Topology::lan_wan();
         let twin = net.twin();
-        for (host, other, n) in [(&net.lan, &twin.lan, 1), (&net.wan, &twin.wan, 2)] {
-            let (host, other) = (&host.name, &other.name);
-            ip(&format!("-n {other} link set {HOST_DEVICE} down"));
-            ip(&format!("-n {other} link set {HOST_DEVICE} name eth1"));
-            ip(&format!("-n {other} link set eth1 netns {host}"));
-            ip(&format!("-n {host} link add br0 type bridge mcast_snooping 0"));
-            ip(&format!("-n {host} address flush dev {HOST_DEVICE}"));
-            for device in [HOST_DEVICE, "eth1", "br0"] {
-                let bridged = if device == "br0" { "" } else { "master br0" };
-                ip(&format!("-n {host} link set {device} {bridged} up"));
-            }
-            ip(&format!("-n {host} address add 10.{n}.0.2/24 dev br0"));
+        splice(&net, &twin, |net| &net.lan, LAN_DEVICE);
+        splice(&net, &twin, |net| &net.wan, WAN_DEVICE);
+        for (host, n) in [(&net.lan.name, 1), (&net.wan.name, 2)] {
+            ip(&format!("-n {host} address add 10.{n}.0.2/24 dev {SWITCH}"));
             ip(&format!("-n {host} route replace default via 10.{n}.0.1"));
-        }
-        for (device, n) in [(LAN_DEVICE, 1), (WAN_DEVICE, 2)] {
-            ip(&format!("-n {} link set {device} address 02:00:0a:{n:02}:00:99", twin.router.name));
         }
         Self { a: Member { net, name: "a" }, b: Member { net: twin, name: "b" } }
     }
 }
 
-/// A file of the example that is shipped.
-fn example(name: &str) -> String {
-    let path = format!("{}/config/examples/vrrp/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(path).expect("the example is there")
-}
-
 impl Member {
     fn router(&self) -> Router {
-        let text = example(&format!("router-{}.toml", self.name));
+        let text = example(&format!("vrrp/router-{}.toml", self.name));
         Router::start(&self.net, &Config::example(&text, &self.net.directory))
     }
 
     /// keepalived as in the example, but without the lines that contain `without`.
     fn keepalived(&self, router: &Router, without: &str) -> Running {
-        let text = example(&format!("keepalived-{}.conf", self.name));
+        let text = example(&format!("vrrp/keepalived-{}.conf", self.name));
         let lines = text.lines().filter(|line| without.is_empty() || !line.contains(without));
         let directory = self.net.directory.display().to_string();
         std::fs::write(

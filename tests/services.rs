@@ -2,12 +2,10 @@
 
 mod net;
 
-use net::{Config, HOST_DEVICE, Router, Topology, eventually, figure, seconds, sysctl};
-
-/// A file of the example that is shipped.
-fn example(name: &str) -> std::path::PathBuf {
-    format!("{}/config/examples/dnsmasq/{name}", env!("CARGO_MANIFEST_DIR")).into()
-}
+use net::{
+    Config, HOST_DEVICE, Router, Topology, eventually, example, example_path, figure, seconds,
+    sysctl,
+};
 
 /// What udhcpc calls when it has an address.
 const ON_LEASE: &str = "#!/bin/sh\n\
@@ -21,13 +19,13 @@ const ON_LEASE: &str = "#!/bin/sh\n\
 fn a_host_gets_its_addresses_and_names_from_dnsmasq() {
     needs_xrouter!();
     let net = Topology::lan_wan();
-    let text = std::fs::read_to_string(example("router.toml")).expect("the example is there");
-    let router = Router::start(&net, &Config::example(&text, &net.directory));
+    let config = Config::example(&example("dnsmasq/router.toml"), &net.directory);
+    let router = Router::start(&net, &config);
     let directory = net.directory.display();
     let _dnsmasq = router.host().spawn(&format!(
         "exec dnsmasq --keep-in-foreground --conf-file={} --user=root --pid-file= --no-resolv \
          --no-hosts --dhcp-leasefile={directory}/leases",
-        example("dnsmasq.conf").display()
+        example_path("dnsmasq/dnsmasq.conf").display()
     ));
     eventually(seconds(5), "dnsmasq listens", || {
         router.host().run("ss -Hlun 'sport = :67'").has(":67")

@@ -179,8 +179,7 @@ impl Hops {
         fib.set(id, adjacency);
         self.groups.set_dead(id, !up, fib);
         let to = IpNet::from(address);
-        // A link-local neighbour is not routed to, and a configured host route stays in force.
-        if !has_route && !is_link_local(address) && !rib.contains(to) {
+        if !has_route && is_on_link(port, address, rib) {
             write(fib, to, id)?;
             self.hop(port, address, fib)?.host_route = true;
         }
@@ -193,11 +192,10 @@ impl Hops {
         let known = |(_, hop): &(&(PortId, IpAddr), &mut Hop)| hop.mac.is_some();
         for (&(port, address), hop) in self.neighbours.iter_mut().filter(known) {
             let to = IpNet::from(address);
-            if !within.contains(&address) || is_link_local(address) {
+            if !within.contains(&address) {
                 continue;
             }
-            let found = rib.lookup(address).filter(|_| !rib.contains(to));
-            let on_link = found.is_some_and(|found| *found.2.does() == Action::Connected(port));
+            let on_link = is_on_link(port, address, rib);
             if on_link && !hop.host_route {
                 hop.host_route = write(fib, to, hop.id).is_ok();
             } else if !on_link && std::mem::take(&mut hop.host_route) && !rib.contains(to) {
@@ -322,6 +320,14 @@ impl Hops {
 
 fn unresolved(kind: AdjacencyKind, port: PortId, egress: &Egress) -> Adjacency {
     Adjacency::unresolved(kind, port, egress.ifindex, egress.mtu)
+}
+
+/// Whether the routes say that this address is a host on the link of `port`, and leave it to the neighbour
+/// table. A link-local neighbour is not routed to.
+fn is_on_link(port: PortId, address: IpAddr, rib: &Rib) -> bool {
+    let found = rib.lookup(address).filter(|(to, ..)| *to != IpNet::from(address));
+    let on_link = found.is_some_and(|(.., action)| *action.does() == Action::Connected(port));
+    on_link && !is_link_local(address)
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -10,8 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::command::Running;
-
+use super::command::{Namespace, Running};
 use super::topology::Topology;
 use super::wire::{enter, set};
 use super::{eventually, seconds};
@@ -89,9 +88,15 @@ impl Canary {
     /// Let it fly; returns once packets arrive.
     #[track_caller]
     pub fn start(net: &Topology) -> Self {
+        Self::between(&net.lan, &net.wan)
+    }
+
+    /// The same between other hosts, which have these addresses.
+    #[track_caller]
+    pub fn between(lan: &Namespace, wan: &Namespace) -> Self {
         let (stop, arrived) = (Arc::default(), Arc::default());
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&arrived));
-        let wan = net.wan.path();
+        let wan = wan.path();
         let (bound, is_bound) = mpsc::channel();
         let receiver = std::thread::spawn(move || {
             let socket = listen(&wan)?;
@@ -99,9 +104,9 @@ impl Canary {
             receive(&socket, &stopped, &counted)
         });
         is_bound.recv().expect("the wan host can listen");
-        let (stopped, lan) = (Arc::clone(&stop), net.lan.path());
-        let sender = std::thread::spawn(move || send(&lan, &stopped));
-        let ping = net.lan.spawn_args(&["ping", "-q", "-i", "0.1", "10.1.0.1"]);
+        let (stopped, place) = (Arc::clone(&stop), lan.path());
+        let sender = std::thread::spawn(move || send(&place, &stopped));
+        let ping = lan.spawn_args(&["ping", "-q", "-i", "0.1", "10.1.0.1"]);
         let canary = Self {
             stop,
             arrived,

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use super::{Router, Topology, eventually, seconds, started};
+use super::{Namespace, Router, Topology, eventually, seconds, started};
 
 /// An address behind the hosts wan and dmz, which both have it.
 pub const BEHIND: &str = "203.0.113.1";
@@ -74,8 +74,22 @@ pub fn goes_by(net: &Topology, router: &Router, address: &str, port: &str) {
 /// Flows from lan to this address go out by both ports.
 #[track_caller]
 pub fn goes_by_both(net: &Topology, router: &Router, address: &str) {
+    router.carries("wan", 5, || router.carries("dmz", 5, || send_flows(&net.lan, address)));
+}
+
+/// 64 flows of one packet each.
+#[track_caller]
+pub fn send_flows(from: &Namespace, address: &str) {
     let send = format!("for p in $(seq 5001 5064); do echo > /dev/udp/{address}/$p; done");
-    router.carries("wan", 5, || router.carries("dmz", 5, || net.lan.run(&send).succeeds()));
+    from.run(&send).succeeds();
+}
+
+/// Whether a route is a daemon's that speaks this protocol, with so many next hops.
+pub fn learned(protocol: &'static str, hops: usize) -> impl Fn(&serde_json::Value) -> bool {
+    move |route| {
+        let there = route["next_hops"].as_array().map_or(0, Vec::len);
+        route["protocol"] == protocol && there == hops
+    }
 }
 
 /// A number of `show kernel`.

@@ -28,11 +28,14 @@ pub mod cgroup;
 mod command;
 mod complaints;
 pub mod corpus;
+pub mod daemon;
+mod example;
 mod figure;
 pub mod flood;
 pub mod flow;
 pub mod frames;
 pub mod freeze;
+pub mod join;
 mod kernel;
 pub mod ledger;
 pub mod mirror;
@@ -49,6 +52,7 @@ use std::time::{Duration, Instant};
 
 pub use command::{Namespace, Outcome, Running};
 pub use complaints::kernel_complaints;
+pub use example::{example, example_path};
 pub use figure::figure;
 pub use router::{BINARY, Config, Router, launch};
 pub use topology::{

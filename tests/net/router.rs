@@ -63,7 +63,8 @@ impl Config {
 
     /// A router.toml that is shipped as an example: its cards are this network's.
     pub fn example(text: &str, directory: &Path) -> Self {
-        let text = text.replace("enp1s0", LAN_DEVICE).replace("enp2s0", WAN_DEVICE);
+        let cards = [("enp1s0", LAN_DEVICE), ("enp2s0", WAN_DEVICE), ("enp3s0", DMZ_DEVICE)];
+        let text = cards.iter().fold(text.to_owned(), |text, (card, own)| text.replace(card, own));
         Self::of(text.parse().expect("the example is valid TOML"), directory)
     }
 

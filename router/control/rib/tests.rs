@@ -116,6 +116,24 @@ fn a_neighbours_own_route_comes_back_when_the_other_goes() {
     }
 }
 
+/// What is heard, or what somebody says of a host, changes no route.
+#[test]
+fn a_neighbour_that_routes_lead_past_has_no_route_of_its_own() {
+    let mut lab = Lab::with(Budget { next_hops: 10, groups4: 2, ..Budget::default() });
+    lab.insert(NET, Origin::Connected, Action::Connected(port())).unwrap();
+    let blackhole = Action::Configured(RouteAction::Blackhole);
+    lab.insert("192.0.2.0/31", Origin::Kernel, blackhole).unwrap();
+    let elsewhere = [198, 51, 100, 1];
+    for (address, kind) in [(HERE, Some(AdjacencyKind::Blackhole)), (elsewhere, None)] {
+        let mac = MacAddress([2, 0, 0, 0, 0, 9]);
+        lab.hops.install(port(), address.into(), mac, &lab.rib, &mut lab.fib).unwrap();
+        assert_eq!(lab.kind(address), kind);
+    }
+    assert!(lab.remove("192.0.2.0/31", Origin::Kernel));
+    lab.hops.review(NET.parse().unwrap(), &lab.rib, &mut lab.fib);
+    assert_eq!(lab.kind(HERE), Some(AdjacencyKind::Forward));
+}
+
 /// Checklist C136.
 #[test]
 fn nothing_leaks_however_often_a_route_is_made_changed_and_removed() {

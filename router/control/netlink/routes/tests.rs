@@ -121,6 +121,7 @@ fn what_is_not_for_transit() {
         KernelRoute::parse(&octets(header, vec![destination(to), RouteAttribute::Oif(3)])).err()
     };
     assert_eq!(why(|_| {}, "10.0.0.0"), None);
+    assert_eq!(why(|h| h.kind = RouteType::Local, "10.0.0.0"), None);
     assert_eq!(why(|h| h.kind = RouteType::Broadcast, "10.0.0.0"), Some(Unsuitable::Type(3)));
     assert_eq!(why(|h| h.kind = RouteType::Throw, "10.0.0.0"), Some(Unsuitable::Type(9)));
     assert_eq!(why(|h| h.tos = 8, "10.0.0.0"), Some(Unsuitable::Selective));
