@@ -11,8 +11,10 @@
 //! - [`io`]: where frames come from and go to: AF_XDP, the XDP program, taps.
 //! - [`worker`]: one core's loop.
 //! - [`control`]: the truth and its only writer: neighbours, routes, ports, the kernel.
+//! - [`adopt`]: takes over what a running kernel has, and gives it back.
 //! - [`api`], [`cli`]: what people and programs see of it.
 
+pub mod adopt;
 pub mod api;
 pub mod cli;
 pub mod config;

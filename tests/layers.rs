@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may use besides itself. Everything points downwards.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("id", &[]),
     ("sync", &[]),
     ("packet", &["id"]),
@@ -17,7 +17,8 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("worker", &["io", "pipeline", "table", "frame", "packet", "id"]),
     ("control", &["worker", "io", "pipeline", "config", "table", "frame", "packet", "id"]),
     ("api", &["control", "pipeline", "config", "table", "packet", "id"]),
-    ("cli", &["api", "control", "config", "table", "packet", "id"]),
+    ("adopt", &["control", "io", "config", "table", "packet", "id"]),
+    ("cli", &["adopt", "api", "control", "config", "table", "packet", "id"]),
 ];
 
 /// The only places with unsafe code: who owns which bytes, memory shared with the XDP program,

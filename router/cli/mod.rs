@@ -1,6 +1,8 @@
-//! The command line: `xrouter -c FILE` is the router, everything else a client of its API.
+//! The command line: `xrouter -c FILE` and `xrouter adopt` are the router, everything else a client of
+//! its API.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod client;
 mod log;
 mod reload;
@@ -39,6 +41,15 @@ enum Command {
         /// The configuration
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Take over the cards of the running Linux router as it is, without a configuration; Ctrl-C, or
+    /// whatever ends xrouter, gives everything back
+    Adopt(adopt::Order),
+    /// Give cards back when the router is dead: what `adopt` starts beside it
+    #[command(hide = true)]
+    Keep {
+        /// The cards
+        cards: Vec<String>,
     },
     /// Have the running router follow its file: what differs is changed, and nothing else
     Reload(reload::Load),
@@ -100,7 +111,7 @@ const DESCRIPTORS: usize = 16;
 /// Do what the arguments say.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse() {
-        Cli { config: Some(file), .. } => start(&file),
+        Cli { config: Some(file), .. } => on_loop(run::run(&file)),
         Cli { command: Some(command), .. } => obey(command),
         Cli { config: None, command: None } => {
             return match Cli::command().print_help() {
@@ -127,6 +138,8 @@ fn obey(command: Command) -> anyhow::Result<()> {
             (true, show::What::Routes) => show::verify(&running.socket()?, json),
             (true, _) => bail!("--verify goes with `show routes` only"),
         },
+        Command::Adopt(order) => on_loop(adopt::adopt(order)),
+        Command::Keep { cards } => on_loop(adopt::keep(cards)),
         Command::Reload(load) => reload::reload(load),
         Command::Confirm(running) => reload::confirm(&running),
         Command::Route(change) => reload::change(Kind::Route, change),
@@ -158,7 +171,8 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(file: &std::path::Path) -> anyhow::Result<()> {
+/// Run this on an event loop, with the log on.
+fn on_loop(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     log::start();
     // The event loop panics where it finds no descriptor; the rest says so.
     let spare: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
@@ -167,5 +181,5 @@ fn start(file: &std::path::Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no event loop")?;
-    runtime.block_on(run::run(file))
+    runtime.block_on(work)
 }

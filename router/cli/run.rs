@@ -1,9 +1,11 @@
 //! `xrouter -c FILE`: be the router until a signal says to stop.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::Path;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::api::Listeners;
 use crate::config::Source;
@@ -13,28 +15,57 @@ use crate::control::request::{Handle, Reload};
 /// Run the router; returns once it has stopped and the machine is as it was.
 pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
     let source = Source::read(file)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::listen()?;
     let hangups = signal(SignalKind::hangup())?;
     let api = &source.config.api;
     let listeners = Listeners::open(&api.socket, &api.listen).await?;
     let (handle, requests) = Handle::new(file);
     let router = Router::start(source, requests).await?;
     let reloads = tokio::spawn(reload_at(hangups, handle.clone()));
-    let api = tokio::spawn(listeners.serve(handle));
+    let api = Api::serve(listeners, handle);
     tracing::info!("routing");
-    let stop = async {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        }
-    };
-    router.run(stop).await;
+    router.run(signals.stop()).await;
     reloads.abort();
-    api.abort();
-    // The socket's file goes with the task.
-    let _ = api.await;
+    api.end().await;
     Ok(())
+}
+
+/// The signals that end a router.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they end nothing by themselves.
+    pub(super) fn listen() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Wait for one.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    }
+}
+
+/// The API, served.
+pub(super) struct Api(JoinHandle<()>);
+
+impl Api {
+    pub(super) fn serve(listeners: Listeners, handle: Handle) -> Self {
+        Self(tokio::spawn(listeners.serve(handle)))
+    }
+
+    /// No more answers.
+    pub(super) async fn end(self) {
+        self.0.abort();
+        // The socket's file goes with the task.
+        let _ = self.0.await;
+    }
 }
 
 /// SIGHUP: read the file again, once for however many came meanwhile.

@@ -105,7 +105,7 @@ fn rows<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<Vec<T>> {
     Ok(serde_json::from_slice(answer)?)
 }
 
-fn table(columns: &[&str]) -> Table {
+pub(super) fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     if !std::io::stdout().is_terminal() {
@@ -116,7 +116,7 @@ fn table(columns: &[&str]) -> Table {
     table
 }
 
-fn number(n: u64) -> Cell {
+pub(super) fn number(n: u64) -> Cell {
     Cell::new(n).set_alignment(CellAlignment::Right)
 }
 

@@ -8,7 +8,8 @@ use super::lacks::Lacks;
 use super::netlink::NetlinkError;
 use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
-use super::open::QUEUES_MAX;
+use super::netlink::quiet::Quieted;
+use super::open::{Opened, QUEUES_MAX};
 use super::port::{Card, Port};
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
@@ -77,6 +78,15 @@ pub enum AttachError {
     },
 }
 
+/// A card that is to be taken.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub device: Device,
+    pub link: Link,
+    /// The largest IP packet of the port.
+    pub mtu: u16,
+}
+
 /// The mend for a card with too many queues. Those that the driver adds cannot be had fewer.
 fn fewer_queues(device: &str, most: usize, added: usize) -> String {
     let key = format!("raise the port's key `queues` (at most {QUEUES_MAX})");
@@ -90,6 +100,21 @@ impl Router {
     /// Take the port's card: quiet it, bind a socket to each queue, put the XDP program in place,
     /// and give each worker its part. Either all of it, or nothing remains.
     pub(super) async fn attach(&mut self, id: PortId) -> Result<(), AttachError> {
+        let found = self.find(id).await?;
+        self.warn_of_addresses(&found.link).await?;
+        let quieted = self.netlink.quiet(&found.link).await?;
+        let opened = match self.open(id, &found.device) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.give_back(quieted).await;
+                return Err(error);
+            }
+        };
+        self.take(id, &found, quieted, opened).await
+    }
+
+    /// The port's card, as it is.
+    pub(super) async fn find(&self, id: PortId) -> Result<Found, AttachError> {
         let port = &self.ports[id.index()];
         let device = Device::find(&port.config.device)?;
         let link = self
@@ -98,16 +123,18 @@ impl Router {
             .await?
             .ok_or_else(|| DeviceError::NotFound { name: device.name.clone() })?;
         let mtu = mtu_of(port, &device, self.workers[0].memory.chunk_size)?;
-        self.warn_of_addresses(&link).await?;
-        let quieted = self.netlink.quiet(&link).await?;
-        let (program, sockets) = match self.open(id, &device) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.give_back(quieted).await;
-                return Err(error);
-            }
-        };
-        let card = Card::new(&device, mtu, quieted, program, &sockets);
+        Ok(Found { device, link, mtu })
+    }
+
+    /// The card is open and quiet: it is the port's from now on.
+    pub(super) async fn take(
+        &mut self,
+        id: PortId,
+        found: &Found,
+        quieted: Quieted,
+        (program, sockets): Opened,
+    ) -> Result<(), AttachError> {
+        let card = Card::new(&found.device, found.mtu, quieted, program, &sockets);
         let outcome = self.take_over(id, card, sockets).await;
         if outcome.is_err() {
             self.detach(id).await;
@@ -202,7 +229,7 @@ impl Router {
         Ok(())
     }
 
-    pub(super) async fn give_back(&self, card: super::netlink::quiet::Quieted) {
+    pub(super) async fn give_back(&self, card: Quieted) {
         let name = card.name().to_owned();
         if let Err(error) = self.netlink.give_back(card).await {
             tracing::warn!("{name} could not be given back as it was: {error}");

@@ -156,11 +156,17 @@ impl Mirror {
         Ok(())
     }
 
+    /// Whether there may be routes in the kernel that are not here yet.
+    pub fn is_behind(&self) -> bool {
+        let is_asking = self.is_listing || self.ask_at.is_some() || !self.stale.is_empty();
+        self.is_on() && is_asking
+    }
+
     /// How it is, for `show kernel`.
     pub fn view(&self, routes: u64) -> view::Kernel {
         let state = match () {
             () if !self.is_on() => "off",
-            () if self.is_listing || self.ask_at.is_some() || !self.stale.is_empty() => "listing",
+            () if self.is_behind() => "listing",
             () => "in step",
         };
         view::Kernel {

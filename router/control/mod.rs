@@ -2,7 +2,8 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `fastpath.rs` says who
+//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `takeover.rs` takes those of a
+//! kernel that forwards, `fastpath.rs` says who
 //! forwards, `grace.rs` waits for XDP programs, `membership.rs` follows the
 //! kernel's groups, `tap.rs` mends taps, `addresses.rs` has the router's own addresses and `claim.rs`
 //! speaks for them, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `mirror.rs`
@@ -35,6 +36,7 @@ pub mod rib;
 mod speak;
 mod start;
 mod statics;
+pub mod takeover;
 mod tap;
 mod verify;
 pub mod view;

@@ -24,8 +24,10 @@ use super::ports::Ports;
 use super::reload::Running;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
+use super::takeover::Switch;
 use super::workers::{Shared, plan_workers, start_workers};
 use crate::config::{self, Config, RouteAction, Source};
+use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
 use crate::io::tap::{Tap, TapError};
 use crate::table::TableFull;
@@ -115,8 +117,17 @@ impl Router {
     /// # Errors
     /// [`StartError`], and the machine is as it was.
     pub async fn start(
+        source: Source,
+        requests: mpsc::Receiver<Request>,
+    ) -> Result<Self, StartError> {
+        Self::start_with(source, requests, None).await
+    }
+
+    /// The same, with what is to be done between opening the cards and taking them.
+    pub(super) async fn start_with(
         Source { text, config }: Source,
         requests: mpsc::Receiver<Request>,
+        switch: Option<Switch<'_>>,
     ) -> Result<Self, StartError> {
         if config.ports.is_empty() {
             return Err(StartError::NoPorts);
@@ -160,7 +171,7 @@ impl Router {
             running: Running::new(text),
             config,
         };
-        match router.bring_up(&devices, &cores, &shared).await {
+        match router.bring_up(&devices, &cores, &shared, switch).await {
             Ok(()) => Ok(router),
             Err(error) => {
                 router.stop().await;
@@ -175,20 +186,27 @@ impl Router {
         devices: &[Device],
         cores: &[usize],
         shared: &Shared,
+        switch: Option<Switch<'_>>,
     ) -> Result<(), StartError> {
         self.install_own()?;
         self.load_static()?;
         self.workers = start_workers(&self.config, devices, cores, shared)?;
         let grace = Grace::start(self.epochs.clone(), cores.len());
         self.grace = Some(grace.map_err(system("the XDP programs' grace period", ""))?);
-        for id in self.ports.ids() {
-            self.attach(id).await.map_err(|cause| StartError::Attach {
-                port: self.ports[id.index()].name().to_owned(),
-                cause,
-            })?;
+        match switch {
+            Some(switch) => self.attach_in_place(switch).await?,
+            None => {
+                for id in self.ports.ids() {
+                    self.attach(id).await.map_err(|cause| self.not_attached(id, cause))?;
+                }
+            }
         }
         self.tell_kernel_of_static().await?;
         self.install_neighbours().await
+    }
+
+    pub(super) fn not_attached(&self, id: PortId, cause: AttachError) -> StartError {
+        StartError::Attach { port: self.ports[id.index()].name().to_owned(), cause }
     }
 
     /// The configured addresses, and the routes that come with them.

@@ -27,6 +27,7 @@ pub mod canary;
 pub mod cgroup;
 mod command;
 mod complaints;
+pub mod connection;
 pub mod corpus;
 pub mod daemon;
 mod example;
@@ -43,6 +44,7 @@ pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;
 mod router;
+pub mod state;
 pub mod stream;
 mod topology;
 mod usage;

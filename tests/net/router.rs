@@ -152,12 +152,27 @@ impl Router {
             return Self::kernel(net, config);
         }
         let process = Some(launch(net, config));
-        let mut router =
-            Self { namespace: net.router.clone(), socket: config.socket.clone(), process };
-        let answers = || router.works() || !router.is_running();
-        let ready = holds_within(START, answers) && router.is_running();
-        assert!(ready, "xrouter does not start:\n{}", router.log());
-        router
+        let socket = config.socket.clone();
+        Self { namespace: net.router.clone(), socket, process }.ready()
+    }
+
+    /// The router that takes over the cards of the kernel that forwards, with these words after
+    /// `xrouter adopt`.
+    #[track_caller]
+    pub fn adopt(net: &Topology, words: &[&str]) -> Self {
+        let socket = net.directory.join("api.sock");
+        let path = socket.display().to_string();
+        let arguments = [&[BINARY, "adopt", "--socket", &path], words].concat();
+        let process = Some(net.router.spawn_args(&arguments));
+        Self { namespace: net.router.clone(), socket, process }.ready()
+    }
+
+    #[track_caller]
+    fn ready(mut self) -> Self {
+        let answers = || self.works() || !self.is_running();
+        let ready = holds_within(START, answers) && self.is_running();
+        assert!(ready, "xrouter does not start:\n{}", self.log());
+        self
     }
 
     /// Whether it answers, and every worker has gone round: before that it has no chunks to show.

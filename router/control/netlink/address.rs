@@ -74,7 +74,7 @@ impl Netlink {
         let dump = self.handle.address().get().set_link_index_filter(index).execute();
         let found: Result<Vec<AddressMessage>, _> = dump.try_collect().await;
         let messages = found.map_err(|e| failed(index, "list addresses", e))?;
-        Ok(messages.iter().filter_map(address).collect())
+        Ok(messages.iter().filter_map(of).collect())
     }
 
     /// Give the device the `wanted` addresses and take from it those that we gave before and that
@@ -156,7 +156,7 @@ fn failed(index: u32, call: &'static str, error: rtnetlink::Error) -> NetlinkErr
 
 /// With a peer (point to point), `Local` is the address and `Address` the peer's; IPv6 addresses
 /// without a peer have no `Local`.
-fn address(message: &AddressMessage) -> Option<Address> {
+pub(super) fn of(message: &AddressMessage) -> Option<Address> {
     let (mut local, mut other, mut ours) = (None, None, false);
     for attribute in &message.attributes {
         match attribute {

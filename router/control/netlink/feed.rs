@@ -14,13 +14,14 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{
-    Emitable, NLM_F_APPEND, NLM_F_DUMP, NLM_F_MULTIPART, NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_DONE,
-    NLMSG_ERROR, NetlinkBuffer, parse_i32,
+    Emitable, NLM_F_APPEND, NLM_F_DUMP, NLM_F_MULTIPART, NLM_F_REPLACE, NLMSG_DONE, NLMSG_ERROR,
+    NetlinkBuffer, parse_i32,
 };
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{AsyncSocket, SocketAddr, TokioSocket};
 
-use super::object::Object;
+use super::object::{Object, RTM_DELNEXTHOP, RTM_GETNEXTHOP, RTM_NEWNEXTHOP};
+use super::raw;
 use super::routes::{KernelRoute, Unsuitable};
 use super::{Netlink, NetlinkError};
 use crate::io::socket::force_receive_buffer;
@@ -35,9 +36,6 @@ const READ: usize = 32 << 10;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
-const RTM_NEWNEXTHOP: u16 = 104;
-const RTM_DELNEXTHOP: u16 = 105;
-const RTM_GETNEXTHOP: u16 = 106;
 
 /// ENOBUFS. As libc has it; this file does without it.
 pub const OVERRUN: i32 = 105;
@@ -241,7 +239,7 @@ impl Feed {
             Listing::Objects => (RTM_GETNEXTHOP, vec![0; 8]),
             Listing::Routes(family, table) => (RTM_GETROUTE, filter(family, self.tables[table])),
         };
-        let octets = request(kind, self.sequence, &body);
+        let octets = raw::request(kind, NLM_F_DUMP, self.sequence, &body);
         self.socket.socket_ref().send_to(&octets, &SocketAddr::new(0, 0), 0).map(drop)
     }
 }
@@ -275,19 +273,6 @@ fn filter(family: AddressFamily, table: u32) -> Vec<u8> {
     body
 }
 
-fn request(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
-    const HEADER: usize = 16;
-    let mut octets = vec![0; HEADER];
-    octets.extend_from_slice(body);
-    let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
-    let mut message = NetlinkBuffer::new(&mut octets);
-    message.set_length(length);
-    message.set_message_type(kind);
-    message.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
-    message.set_sequence_number(sequence);
-    octets
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,10 +296,11 @@ mod tests {
 
     #[test]
     fn a_request_is_as_the_kernel_reads_it() {
-        let octets = request(RTM_GETROUTE, 7, &filter(AddressFamily::Inet6, 1000));
+        let filter = filter(AddressFamily::Inet6, 1000);
+        let octets = raw::request(RTM_GETROUTE, NLM_F_DUMP, 7, &filter);
         let message = NetlinkBuffer::new_checked(&octets[..]).unwrap();
         assert_eq!((message.message_type(), message.sequence_number()), (RTM_GETROUTE, 7));
-        assert_eq!(message.flags(), NLM_F_REQUEST | NLM_F_DUMP);
+        assert_eq!(message.flags(), 1 | NLM_F_DUMP);
         let table = [[8, 0, 15, 0], 1000u32.to_le_bytes()].concat();
         assert_eq!(message.payload(), [&[10][..], &[0; 11], &table].concat());
     }

@@ -36,6 +36,12 @@ pub struct Link {
     pub all_multicast: bool,
     /// Of a macvlan: the device that it is on.
     pub macvlan_on: Option<u32>,
+    /// What kind of virtual device it is (`vlan`, `tun`); empty: none.
+    pub kind: String,
+    /// The device that it lies on or is tied to, in this network namespace.
+    pub on: Option<u32>,
+    /// The bridge, bond or VRF that it is a member of.
+    pub controller: Option<u32>,
 }
 
 /// What a tap takes over from its port.
@@ -145,6 +151,26 @@ impl Netlink {
         self.set_attribute(index, LinkAttribute::Mtu(mtu), "set MTU").await
     }
 
+    /// Give the device another name. One that is up can have it since Linux 6.2.
+    ///
+    /// # Errors
+    /// [`NetlinkError`]; `EBUSY` before Linux 6.2.
+    pub async fn rename(&self, index: u32, name: &str) -> Result<(), NetlinkError> {
+        self.set_attribute(index, LinkAttribute::IfName(name.to_owned()), "rename").await
+    }
+
+    /// Delete a device; that it is gone already is no error.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn delete(&self, index: u32) -> Result<(), NetlinkError> {
+        let done = self.handle.link().del(index).execute().await;
+        match done.map_err(|e| NetlinkError::new(format_args!("device {index}"), "delete", e)) {
+            Err(error) if !error.is_absent() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Set the device up or down. Down, the kernel forgets its IPv6 addresses and all routes over
     /// it; they are to be given again after it is up.
     ///
@@ -205,8 +231,11 @@ impl From<&LinkMessage> for Link {
             no_arp: has(LinkFlags::Noarp),
             all_multicast: has(LinkFlags::Allmulti),
             macvlan_on: None,
+            kind: String::new(),
+            on: None,
+            controller: None,
         };
-        let (mut on, mut is_macvlan) = (None, false);
+        let mut is_elsewhere = false;
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -217,14 +246,24 @@ impl From<&LinkMessage> for Link {
                 }
                 LinkAttribute::LinkInfo(infos) => {
                     link.tap_queues = infos.iter().find_map(queues);
-                    is_macvlan = infos.contains(&LinkInfo::Kind(InfoKind::MacVlan));
+                    link.kind = infos.iter().find_map(kind).unwrap_or_default();
                 }
-                LinkAttribute::Link(index) => on = Some(*index),
+                LinkAttribute::Link(index) => link.on = Some(*index),
+                LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
+                LinkAttribute::Controller(index) => link.controller = Some(*index),
                 _ => {}
             }
         }
-        link.macvlan_on = on.filter(|_| is_macvlan);
+        link.on = link.on.filter(|_| !is_elsewhere);
+        link.macvlan_on = link.on.filter(|_| link.kind == InfoKind::MacVlan.to_string());
         link
+    }
+}
+
+fn kind(info: &LinkInfo) -> Option<String> {
+    match info {
+        LinkInfo::Kind(kind) => Some(kind.to_string()),
+        _ => None,
     }
 }
 

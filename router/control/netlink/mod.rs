@@ -7,14 +7,18 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod belongings;
 pub mod feed;
+pub mod filters;
 pub mod link;
 pub mod monitor;
 pub mod neighbour;
 pub mod object;
 pub mod quiet;
+mod raw;
 pub mod route;
 pub mod routes;
+pub mod rules;
 pub mod statistics;
 pub mod sysctl;
 

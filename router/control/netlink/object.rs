@@ -23,8 +23,17 @@ pub enum Object {
     Blackhole,
 }
 
-/// Octets of `struct nhmsg`.
+// Message types of `linux/rtnetlink.h`.
+pub(super) const RTM_NEWNEXTHOP: u16 = 104;
+pub(super) const RTM_DELNEXTHOP: u16 = 105;
+pub(super) const RTM_GETNEXTHOP: u16 = 106;
+
+/// Octets of `struct nhmsg`, and where two of its members stand.
 const HEADER: usize = 8;
+const SCOPE: usize = 1;
+const FLAGS: usize = 4;
+/// `RTNH_F_ONLINK`.
+const ONLINK: u32 = 4;
 /// Octets of `struct nexthop_grp`.
 const MEMBER: usize = 8;
 
@@ -66,6 +75,35 @@ impl Object {
         };
         Ok((id.ok_or("next-hop object: no number")?, object))
     }
+}
+
+/// The object in the message `payload`, behind the device that takes the place of its own: the body of
+/// a message that replaces it. None: it is behind none of these (`moves`: from, to).
+pub(super) fn moved(payload: &[u8], moves: &[(u32, u32)]) -> Option<Vec<u8>> {
+    let mut body = payload.to_vec();
+    // The scope is the kernel's to say; of the flags `RTNH_F_ONLINK` is the operator's.
+    *body.get_mut(SCOPE)? = 0;
+    let flags = body.get_mut(FLAGS..HEADER)?;
+    let onlink = u32::from_ne_bytes((&*flags).try_into().ok()?) & ONLINK;
+    flags.copy_from_slice(&onlink.to_ne_bytes());
+    let mut offset = HEADER;
+    while let Some((length, kind)) = body.get(offset..offset + 4).and_then(header_of) {
+        let value = offset + 4..offset + 8;
+        if kind == DEVICE {
+            let device = parse_u32(body.get(value.clone())?).ok()?;
+            let (_, to) = moves.iter().find(|(from, _)| *from == device)?;
+            body[value].copy_from_slice(&to.to_ne_bytes());
+            return Some(body);
+        }
+        offset += usize::from(length.max(4)).next_multiple_of(4);
+    }
+    None
+}
+
+/// Length and kind of an attribute.
+fn header_of(octets: &[u8]) -> Option<(u16, u16)> {
+    let (length, kind) = octets.split_first_chunk::<2>()?;
+    Some((u16::from_ne_bytes(*length), u16::from_ne_bytes(*kind.first_chunk()?)))
 }
 
 fn hop(device: u32, via: Option<IpAddr>, encapsulated: bool) -> KernelHop {
@@ -112,6 +150,25 @@ mod tests {
         let hole = message(&[(ID, &id), (BLACKHOLE, &[])]);
         assert_eq!(Object::parse(&hole).unwrap(), (7, Object::Blackhole));
         assert!(Object::parse(&message(&[(BLACKHOLE, &[])])).is_err(), "no number");
+    }
+
+    #[test]
+    fn an_object_behind_another_device() {
+        let id = 7u32.to_ne_bytes();
+        let behind = |device: u32| {
+            message(&[(ID, &id), (GATEWAY, &[10, 0, 0, 1]), (DEVICE, &device.to_ne_bytes())])
+        };
+        let mut told = behind(3);
+        told[SCOPE] = 253;
+        told[FLAGS..HEADER].copy_from_slice(&(ONLINK | 16).to_ne_bytes());
+        let mut wanted = behind(9);
+        wanted[FLAGS..HEADER].copy_from_slice(&ONLINK.to_ne_bytes());
+        assert_eq!(moved(&told, &[(2, 8), (3, 9)]), Some(wanted));
+        assert_eq!(moved(&told, &[(2, 8)]), None);
+        assert_eq!(moved(&message(&[(ID, &id), (BLACKHOLE, &[])]), &[(3, 9)]), None);
+        for length in 0..told.len() {
+            assert_eq!(moved(&told[..length], &[(3, 9)]), None, "{length}");
+        }
     }
 
     #[test]

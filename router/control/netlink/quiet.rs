@@ -126,6 +126,19 @@ impl Netlink {
         results.into_iter().collect()
     }
 
+    /// Give back a card whose router was killed: what it was stands in its alias. One without a note
+    /// that is quiet all the same had an alias of its own, and was as cards are.
+    ///
+    /// # Errors
+    /// As [`Netlink::give_back`].
+    pub async fn give_back_orphan(&self, link: &Link) -> Result<(), NetlinkError> {
+        let usual = State { up: true, arp: true, all_multicast: false, ipv6: true };
+        let before = State::from_note(&link.alias).or(link.no_arp.then_some(usual));
+        let Some(before) = before else { return Ok(()) };
+        let (index, name) = (link.index, link.name.clone());
+        self.give_back(Quieted { index, name, before, addresses: Vec::new() }).await
+    }
+
     async fn set_alias(&self, index: u32, alias: &str) -> Result<(), NetlinkError> {
         self.set_attribute(index, LinkAttribute::IfAlias(alias.into()), "set alias").await
     }

@@ -84,6 +84,14 @@ impl KernelRoute {
     /// [`Unsuitable`].
     pub fn parse(payload: &[u8]) -> Result<Self, Unsuitable> {
         let message = RouteMessage::parse(payload).map_err(|_| Unsuitable::Malformed)?;
+        Self::of(&message)
+    }
+
+    /// What the message means.
+    ///
+    /// # Errors
+    /// [`Unsuitable`].
+    pub fn of(message: &RouteMessage) -> Result<Self, Unsuitable> {
         let header = &message.header;
         let kind = kind(header.kind)?;
         if header.flags.contains(RouteFlags::Cloned) {

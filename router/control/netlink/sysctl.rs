@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::NetlinkError;
 use crate::packet::ethernet::MacAddress;
@@ -37,6 +37,9 @@ const TAP: &[(Family, &str, &str)] = &[
     (Family::V6, "accept_redirects", "0"),
 ];
 
+/// Settings that [`prepare_tap`] gives a tap whatever its card has, and those that are the device's own.
+const NOT_COPIED: &[&str] = &["rp_filter", "disable_ipv6", "mtu", "stable_secret", "mc_forwarding"];
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Family {
     V4,
@@ -64,6 +67,78 @@ pub fn prepare_tap(name: &str) -> Result<(), NetlinkError> {
 /// interface's value and that of `all`, so against a strict `all` the loose one, 2, is the least.
 fn reverse_path_filter(all: &str) -> &'static str {
     if all == "0" { "0" } else { "2" }
+}
+
+/// Have the device `to` treated as `from` is: all settings of the interface and of its neighbours, but
+/// for those that a tap has its own of. What cannot be written stays as it is.
+///
+/// # Errors
+/// [`NetlinkError`], if /proc is not there.
+pub fn copy(from: &str, to: &str) -> Result<(), NetlinkError> {
+    for place in ["ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"] {
+        let place = PathBuf::from("/proc/sys/net").join(place);
+        copy_folder(&place.join(from), &place.join(to))?;
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), NetlinkError> {
+    let failed = |source| {
+        let object = from.display().to_string();
+        NetlinkError { object, call: "list", source }
+    };
+    let entries = match fs::read_dir(from) {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let key = entry.map_err(failed)?.file_name();
+        let is_own = |own: &&str| key == **own;
+        let of_tap = TAP.iter().map(|(_, key, _)| key);
+        if NOT_COPIED.iter().chain(of_tap).any(|own| is_own(&own)) {
+            continue;
+        }
+        let (wanted, now) = (fs::read(from.join(&key)), fs::read(to.join(&key)));
+        if let (Ok(wanted), Ok(now)) = (wanted, now)
+            && wanted != now
+            && let Err(error) = fs::write(to.join(&key), wanted)
+        {
+            tracing::debug!("{}: {error}", to.join(&key).display());
+        }
+    }
+    Ok(())
+}
+
+/// Of an IPv4 interface: what the kernel makes of its own setting and of that of `all`, the greater.
+///
+/// # Errors
+/// [`NetlinkError`].
+pub fn greater(device: &str, key: &str) -> Result<u32, NetlinkError> {
+    let value = |of: &str| Ok(read(Family::V4, of, key)?.parse().unwrap_or(0));
+    Ok(u32::max(value("all")?, value(device)?))
+}
+
+/// A setting of a whole family: `ipv4/ip_forward`. Empty if the kernel does not have it.
+///
+/// # Errors
+/// [`NetlinkError`].
+pub fn of_all(key: &str) -> Result<String, NetlinkError> {
+    match read_file(&format!("/proc/sys/net/{key}")) {
+        Ok(text) => Ok(text.trim_end().to_owned()),
+        Err(error) if error.is_absent() => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the interface asks who else has an IPv6 address before it uses it; what it was.
+///
+/// # Errors
+/// [`NetlinkError`].
+pub fn set_detection(device: &str, value: &str) -> Result<String, NetlinkError> {
+    let before = read(Family::V6, device, "accept_dad")?;
+    write(Family::V6, device, "accept_dad", value)?;
+    Ok(before)
 }
 
 /// What the setting is now; empty if the kernel does not have it.
