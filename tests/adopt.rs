@@ -247,12 +247,6 @@ fn what_cannot_be_adopted_is_said_with_its_mend() {
             ["a member of br0", "nomaster"],
         ),
         (
-            "ip link add lan0.5 link lan0 type vlan id 5",
-            "ip link del lan0.5",
-            "lan0",
-            ["carrying lan0.5", "ip link del"],
-        ),
-        (
             "ip link add mv0 link lan0 type macvlan",
             "ip link del mv0",
             "lan0",
@@ -365,7 +359,7 @@ fn router_bird(session: &str) -> String {
 const PEER: &str = "router id 10.2.0.2;
     protocol device {}
     protocol static { ipv4; route 203.0.113.0/24 blackhole; }
-    protocol bgp router { local 10.2.0.2 as 65002; neighbor 10.2.0.1 as 65001; multihop 2;
+    protocol bgp toward { local 10.2.0.2 as 65002; neighbor 10.2.0.1 as 65001; multihop 2;
     hold time 9; connect retry time 1; connect delay time 1; error wait time 1, 2;
     ipv4 { import none; export all; next hop self; }; }";
 

@@ -14,19 +14,12 @@ struct Pair {
     tap: Option<Link>,
 }
 
-/// A tap that has nothing any more, and the name of the card that has it all.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Left {
-    tap: u32,
-    card: String,
-}
-
 /// Give the cards of these names, as they were, all that their taps have; cards that have it already
-/// are left alone. What is left are the taps: packets may still come up by them.
+/// are left alone. What is left are the taps, by their numbers: packets may still come up by them.
 ///
 /// # Errors
 /// The first that happened; everything was tried.
-pub async fn put_back(netlink: &Netlink, cards: &[String]) -> Result<Vec<Left>, AdoptError> {
+pub async fn put_back(netlink: &Netlink, cards: &[String]) -> Result<Vec<u32>, AdoptError> {
     let links = netlink.links().await?;
     let pairs: Vec<_> = cards.iter().filter_map(|name| pair(name, &links)).collect();
     let moves: Vec<Move> =
@@ -48,18 +41,17 @@ pub async fn put_back(netlink: &Netlink, cards: &[String]) -> Result<Vec<Left>, 
         results.push(restored.map(drop));
     }
     results.into_iter().collect::<Result<(), _>>()?;
-    Ok(pairs.into_iter().filter_map(Pair::left).collect())
+    Ok(taps)
 }
 
-/// Delete the taps that are left. What was set of them while they stood for the cards is kept.
+/// Delete the taps that are left.
 ///
 /// # Errors
 /// The first that happened; everything was tried.
-pub async fn clear_away(netlink: &Netlink, left: &[Left]) -> Result<(), AdoptError> {
+pub async fn clear_away(netlink: &Netlink, left: &[u32]) -> Result<(), AdoptError> {
     let mut results = Vec::new();
-    for Left { tap, card } in left {
-        results.push(sysctl::copy(&names::of_leaving_tap(card), card));
-        results.push(netlink.delete(*tap).await);
+    for &tap in left {
+        results.push(netlink.delete(tap).await);
     }
     Ok(results.into_iter().collect::<Result<(), NetlinkError>>()?)
 }
@@ -98,13 +90,6 @@ async fn rename(netlink: &Netlink, pair: &Pair) -> Result<(), NetlinkError> {
         return Ok(());
     }
     netlink.rename(pair.card.index, &pair.name).await
-}
-
-impl Pair {
-    fn left(self) -> Option<Left> {
-        let card = self.name;
-        self.tap.map(|tap| Left { tap: tap.index, card })
-    }
 }
 
 #[cfg(test)]

@@ -78,6 +78,10 @@ async fn route(netlink: &Netlink, survey: &Survey, source: Source) -> anyhow::Re
     let mut keeper = Keeper::start(&cards)?;
     let (handle, requests) = Handle::new(Path::new(NO_FILE));
     let (router, took) = adopt::take_over(netlink, survey, source, requests).await?;
+    // One that is dead is replaced below.
+    if let Err(error) = keeper.hold() {
+        tracing::warn!("{error}");
+    }
     show::print(&format!("{}: taken over in {took:.0?}; Ctrl-C gives back", cards.join(", ")))?;
     let api = Api::serve(listeners, handle);
     let mut running = Box::pin(router.run(pending()));

@@ -185,6 +185,19 @@ impl Queue {
         check(unsafe { libc::ioctl(self.file.as_raw_fd(), libc::TUNSETQUEUE, &raw const request) })
     }
 
+    /// One more queue of the tap `name`, by which the kernel sends nothing. As long as there is one the
+    /// tap has its carrier, and so its routes, whatever becomes of those who read the others.
+    ///
+    /// # Errors
+    /// [`TapError`].
+    pub fn hold(name: &str) -> Result<Self, TapError> {
+        let queue = attach(name)?;
+        let detached = queue.set_attached(false);
+        let fail = |source| TapError { device: name.to_owned(), call: "TUNSETQUEUE", source };
+        detached.map_err(fail)?;
+        Ok(queue)
+    }
+
     /// The same queue once more, for somebody else to write to.
     ///
     /// # Errors
