@@ -36,6 +36,8 @@ pub async fn put_back(netlink: &Netlink, cards: &[String]) -> Result<Vec<u32>, A
         detection.push(before);
     }
     results.push(netlink.give(&belongings.moved(&moves)).await);
+    // Of two subnets alike the kernel takes the one that was there first: the taps'.
+    results.push(netlink.take(&belongings).await);
     for (pair, before) in pairs.iter().zip(detection) {
         let restored = before.and_then(|before| sysctl::set_detection(&pair.name, &before));
         results.push(restored.map(drop));
