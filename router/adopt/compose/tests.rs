@@ -6,7 +6,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 
 use super::*;
 use crate::adopt::survey::Settings;
-use crate::config::{Config, RouteAction};
+use crate::config::{self, Config, RouteAction};
 use crate::control::netlink::belongings::Known;
 use crate::control::netlink::link::Link;
 use crate::control::netlink::routes::Kind;
@@ -106,12 +106,13 @@ fn what_is_written_is_a_good_configuration() {
     assert_eq!((lan.policy.redirects, lan.policy.proxy_arp), (false, true));
     assert_eq!((wan.policy.redirects, wan.policy.proxy_arp), (true, false));
     assert_eq!(config.static_neighbours.len(), 1);
-    let hops: Vec<_> = config.routes.iter().map(|route| match &route.action {
+    let hops_of = |route: &config::Route| match &route.action {
         RouteAction::Via(hops) => {
-            hops.iter().map(|hop| (hop.via.to_string(), hop.weight)).collect()
+            hops.iter().map(|hop| (hop.via.to_string(), hop.weight)).collect::<Vec<_>>()
         }
         other => panic!("{other:?}"),
-    });
+    };
+    let hops: Vec<_> = config.routes.iter().map(hops_of).collect();
     let hop = |via: &str, weight| (via.to_owned(), weight);
     assert_eq!(
         hops,

@@ -216,7 +216,7 @@ impl Belongings {
             moved.objects.iter().filter_map(|body| object::moved(body, moves)).collect();
         // With a next-hop object goes whatever leads through it.
         moved.routes.retain(|route| object_of(route).is_none());
-        moved.routes.iter_mut().for_each(|route| redirect(route, &to));
+        moved.routes.iter_mut().for_each(|route| redirect(route, to));
         // A gateway may be reached by a route to it alone.
         moved.routes.sort_by_key(has_gateway);
         moved

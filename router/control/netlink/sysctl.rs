@@ -94,9 +94,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), NetlinkError> {
     };
     for entry in entries {
         let key = entry.map_err(failed)?.file_name();
-        let is_own = |own: &&str| key == **own;
-        let of_tap = TAP.iter().map(|(_, key, _)| key);
-        if NOT_COPIED.iter().chain(of_tap).any(|own| is_own(&own)) {
+        let mut own = NOT_COPIED.iter().chain(TAP.iter().map(|(_, key, _)| key));
+        if own.any(|own| key == *own) {
             continue;
         }
         let (wanted, now) = (fs::read(from.join(&key)), fs::read(to.join(&key)));
