@@ -192,11 +192,11 @@ fn when_the_keeper_is_killed_too_an_operator_gives_back() {
     let router = Router::adopt(&net, &CARDS);
     give_back(&net).fails().says("stop the xrouter that runs");
     is_the_router(&net, &router);
-    let keeper = keepers(&net)[0];
-    signal(&net, "STOP", keeper);
-    router.kill();
-    signal(&net, "KILL", keeper);
+    // A router that is stopped starts no other keeper.
+    router.signal(libc::SIGSTOP);
+    signal(&net, "KILL", keepers(&net)[0]);
     eventually(seconds(2), "the keeper is dead", || keepers(&net).is_empty());
+    router.kill();
     assert_eq!(taps(&net), 2, "nobody has given back");
     give_back(&net).succeeds().says("lan0, wan0: given back");
     net.lan.run("ping -c 3 -i 0.05 10.2.0.2").succeeds();
@@ -365,14 +365,15 @@ const PEER: &str = "router id 10.2.0.2;
     hold time 9; connect retry time 1; connect delay time 1; error wait time 1, 2;
     ipv4 { import none; export all; next hop self; }; }";
 
-/// Since when the router's session is up; nothing if it is not.
+/// The TCP connection of the router's session, by its ports; nothing if it is not up.
 fn session(net: &Topology) -> Option<String> {
-    let said = birdc(&net.router, "router", "show protocols wan").stdout;
-    let line = said.lines().find(|line| line.contains("Established"))?;
-    Some(line.to_owned())
+    let is_up = birdc(&net.router, "router", "show protocols wan").has("Established");
+    let bgp = "state established '( sport = :179 or dport = :179 )'";
+    let said = net.router.run(&format!("ss -Htn {bgp} | awk '{{ print $3, $4 }}'")).stdout;
+    (is_up && !said.is_empty()).then_some(said)
 }
 
-/// For longer than the hold time. One that was lost comes back with another time.
+/// For longer than the hold time.
 #[track_caller]
 fn keeps_session(net: &Topology, up: &Option<String>) {
     let is_another = || session(net).is_some_and(|now| Some(now) != *up);
@@ -410,9 +411,10 @@ fn bird_starts_a_direct_session_anew() {
     let _peer = bird(&net.wan, "peer", PEER);
     let _ours = bird(&net.router, "router", &router_bird("direct;"));
     eventually(seconds(20), "the session is up", || session(&net).is_some());
+    let up = session(&net);
     let router = Router::adopt(&net, &CARDS);
-    eventually(seconds(20), "the session is up, and xrouter forwards by its route", || {
-        session(&net).is_some()
+    eventually(seconds(20), "another session is up, and xrouter forwards by its route", || {
+        session(&net).is_some_and(|now| Some(now) != up)
             && router.show("routes").iter().any(|route| route["to"] == "203.0.113.0/24")
     });
     router.stop();

@@ -82,7 +82,7 @@ async fn route(netlink: &Netlink, survey: &Survey, source: Source) -> anyhow::Re
     if let Err(error) = keeper.hold() {
         tracing::warn!("{error}");
     }
-    show::print(&format!("{}: taken over in {took:.0?}; Ctrl-C gives back", cards.join(", ")))?;
+    show::print(&format!("{}: taken over in {took:.1?}; Ctrl-C gives back", cards.join(", ")))?;
     let api = Api::serve(listeners, handle);
     let mut running = Box::pin(router.run(pending()));
     tokio::select! {
