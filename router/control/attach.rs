@@ -9,7 +9,7 @@ use super::netlink::NetlinkError;
 use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
 use super::netlink::quiet::Quieted;
-use super::open::{Opened, QUEUES_MAX};
+use super::open::QUEUES_MAX;
 use super::port::{Card, Port};
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
@@ -103,14 +103,19 @@ impl Router {
         let found = self.find(id).await?;
         self.warn_of_addresses(&found.link).await?;
         let quieted = self.netlink.quiet(&found.link).await?;
-        let opened = match self.open(id, &found.device) {
+        let (program, sockets) = match self.open(id, &found.device) {
             Ok(opened) => opened,
             Err(error) => {
                 self.give_back(quieted).await;
                 return Err(error);
             }
         };
-        self.take(id, &found, quieted, opened).await
+        let card = Card::new(&found.device, found.mtu, quieted, program, &sockets);
+        let outcome = self.take_over(id, card, sockets).await;
+        if outcome.is_err() {
+            self.detach(id).await;
+        }
+        outcome
     }
 
     /// The port's card, as it is.
@@ -126,30 +131,21 @@ impl Router {
         Ok(Found { device, link, mtu })
     }
 
-    /// The card is open and quiet: it is the port's from now on.
-    pub(super) async fn take(
-        &mut self,
-        id: PortId,
-        found: &Found,
-        quieted: Quieted,
-        (program, sockets): Opened,
-    ) -> Result<(), AttachError> {
-        let card = Card::new(&found.device, found.mtu, quieted, program, &sockets);
-        let outcome = self.take_over(id, card, sockets).await;
-        if outcome.is_err() {
-            self.detach(id).await;
-        }
-        outcome
-    }
-
     /// The card is ready: make tap, tables and workers know it.
     async fn take_over(
         &mut self,
         id: PortId,
-        mut card: Card,
+        card: Card,
         sockets: Vec<(usize, Socket)>,
     ) -> Result<(), AttachError> {
-        let ifindex = card.ifindex;
+        self.seat(id, card);
+        self.dress(id).await?;
+        self.connect(id, sockets)?;
+        self.let_in(id).await
+    }
+
+    /// The port has a card.
+    pub(super) fn seat(&mut self, id: PortId, mut card: Card) {
         card.mtu = self.ports[id.index()].tap_mtu.map_or(card.mtu, |tap| tap.min(card.mtu));
         tracing::info!(
             "port {}: {} is taken: {}, {} queues, MTU {}, MAC {} ({})",
@@ -163,15 +159,27 @@ impl Router {
         );
         self.say_lacks(card.lacks);
         self.ports[id.index()].card = Some(card);
-        self.dress(id).await?;
-        self.xdp.set_device(id, Some(ifindex)).map_err(AttachError::Devices)?;
+    }
+
+    /// What is sent, by the tap too, goes out by the card.
+    pub(super) fn connect(
+        &mut self,
+        id: PortId,
+        sockets: Vec<(usize, Socket)>,
+    ) -> Result<(), AttachError> {
+        let ifindex = self.ports[id.index()].card.as_ref().map(|card| card.ifindex);
+        self.xdp.set_device(id, ifindex).map_err(AttachError::Devices)?;
         self.ports[id.index()].choose_engine();
         self.write_adjacencies(id);
         let up = self.ports[id.index()].is_up();
         self.hops.set_link(id, up, &mut self.fib);
         self.update_groups();
         self.publish();
-        self.distribute(id, sockets)?;
+        self.distribute(id, sockets)
+    }
+
+    /// What comes in by the card is ours.
+    pub(super) async fn let_in(&mut self, id: PortId) -> Result<(), AttachError> {
         self.tell_program(id)?;
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();

@@ -16,12 +16,13 @@ use crate::io::xsk::{Bind, BindMode, BusyPoll, Socket, XskError};
 /// Queues of a card that can be used: the XDP program's map of sockets has that many places.
 pub(super) const QUEUES_MAX: usize = 64;
 
-/// The program, and the sockets, each with the worker that it is for.
-pub(super) type Opened = (Program, Vec<(usize, Socket)>);
-
 impl Router {
     /// Program and sockets of a card, each socket with the worker that it is for.
-    pub(super) fn open(&self, id: PortId, device: &Device) -> Result<Opened, AttachError> {
+    pub(super) fn open(
+        &self,
+        id: PortId,
+        device: &Device,
+    ) -> Result<(Program, Vec<(usize, Socket)>), AttachError> {
         let port = &self.ports[id.index()];
         let mut program = Program::load(device.ifindex, at_first(id, device), &self.xdp)?;
         let (xdp_mode, bind_modes) = modes(port.config.mode);

@@ -1,9 +1,11 @@
 //! The cards of a kernel that is forwarding are taken. What takes its time (programs, memory, sockets)
-//! comes first, and leaves every frame to the kernel. Then whoever asked for it gives the taps what
-//! the cards have (the switch), and at the end the cards are taken one right after the other, by a
-//! router that knows the kernel's routes and neighbours already.
+//! comes first, and leaves every frame that comes in to the kernel. Then whoever asked for it gives the
+//! taps what the cards have (the switch): what the kernel forwards into them meanwhile, workers send on.
+//! At the end the cards' frames are taken, one card right after the other, by a router that knows the
+//! kernel's routes and neighbours already.
 #![forbid(unsafe_code)]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
@@ -14,7 +16,9 @@ use super::Router;
 use super::attach::{AttachError, Found};
 use super::neighbour::{Heard, Message};
 use super::netlink::NetlinkError;
-use super::open::Opened;
+use super::netlink::belongings::Known;
+use super::netlink::link::Link;
+use super::port::Card;
 use super::request::Request;
 use super::start::StartError;
 use crate::config::Source;
@@ -41,40 +45,46 @@ impl Router {
     }
 
     pub(super) async fn attach_in_place(&mut self, switch: Switch<'_>) -> Result<(), StartError> {
-        let mut cards: Vec<(PortId, Found, Opened)> = Vec::new();
+        let mut links = Vec::new();
         for id in self.ports.ids() {
-            let (found, opened) =
-                self.prepare(id).await.map_err(|cause| self.not_attached(id, cause))?;
-            cards.push((id, found, opened));
+            let link = self.prepare(id).await.map_err(|cause| self.not_attached(id, cause))?;
+            links.push((id, link));
         }
         switch.await?;
         for id in self.ports.ids() {
             self.follow_addresses(id).await;
         }
         self.learn_all_routes().await;
-        for (id, found, opened) in cards {
-            let taken = self.take_quietly(id, &found, opened).await;
-            taken.map_err(|cause| self.not_attached(id, cause))?;
+        let taps: Vec<u32> = self.ports.iter().map(|port| port.tap_index).collect();
+        let neighbours = self.netlink.known_neighbours(&taps).await?;
+        self.learn_neighbours(&neighbours);
+        for (id, link) in &links {
+            let taken = self.take_quietly(*id, link).await;
+            taken.map_err(|cause| self.not_attached(*id, cause))?;
+            // A port forgets its own when it comes up.
+            self.learn_neighbours(&neighbours);
         }
-        self.learn_neighbours().await?;
         Ok(())
     }
 
-    /// Everything but the card itself: its frames go on to the kernel.
-    async fn prepare(&self, id: PortId) -> Result<(Found, Opened), AttachError> {
-        let found = self.find(id).await?;
-        let opened = self.open(id, &found.device)?;
-        Ok((found, opened))
+    /// Everything but what comes in: that goes on to the kernel. What the kernel sends by the tap goes
+    /// out already.
+    async fn prepare(&mut self, id: PortId) -> Result<Link, AttachError> {
+        let Found { device, link, mtu } = self.find(id).await?;
+        let (program, sockets) = self.open(id, &device)?;
+        let quieted = self.netlink.not_yet_quieted(&link)?;
+        self.seat(id, Card::new(&device, mtu, quieted, program, &sockets));
+        self.connect(id, sockets)?;
+        Ok(link)
     }
 
-    async fn take_quietly(
-        &mut self,
-        id: PortId,
-        found: &Found,
-        opened: Opened,
-    ) -> Result<(), AttachError> {
-        let quieted = self.netlink.quiet(&found.link).await?;
-        self.take(id, found, quieted, opened).await
+    async fn take_quietly(&mut self, id: PortId, link: &Link) -> Result<(), AttachError> {
+        let quieted = self.netlink.quiet(link).await?;
+        if let Some(card) = &mut self.ports[id.index()].card {
+            card.quieted = quieted;
+        }
+        self.dress(id).await?;
+        self.let_in(id).await
     }
 
     /// All of the kernel's routes, before the first packet asks for one. What is missing after a while
@@ -91,25 +101,21 @@ impl Router {
         }
     }
 
-    /// Whom the kernel knows is known here. What it says may be old: each is asked when it is used.
-    async fn learn_neighbours(&mut self) -> Result<(), NetlinkError> {
-        let taps: Vec<_> = self.ports.iter().map(|port| (port.id(), port.tap_index)).collect();
-        let devices: Vec<u32> = taps.iter().map(|(_, tap)| *tap).collect();
-        let belongings = self.netlink.belongings(&devices).await?;
+    /// Whom the kernel knows, by taps, is known here. What it says may be old: each is asked when it is
+    /// used.
+    fn learn_neighbours(&mut self, neighbours: &[(u32, Known)]) {
         let now = self.now();
-        for (port, tap) in taps {
-            for known in belongings.neighbours(tap) {
-                let (address, mac) = (known.address, Some(known.mac));
-                // As if it had just asked for us.
-                let message = match address.is_ipv4() {
-                    true => Message::ArpRequest { for_us: true },
-                    false => Message::Solicitation { for_us: true },
-                };
-                let heard = Heard { port, address, mac, message, on_link: true, ours: false };
-                self.neighbours.heard(&heard, now, &mut self.actions);
-            }
+        for (tap, known) in neighbours {
+            let Some(port) = self.port_of_tap(*tap) else { continue };
+            // As if it had just asked for us.
+            let message = match known.address {
+                IpAddr::V4(_) => Message::ArpRequest { for_us: true },
+                IpAddr::V6(_) => Message::Solicitation { for_us: true },
+            };
+            let (address, mac) = (known.address, Some(known.mac));
+            let heard = Heard { port, address, mac, message, on_link: true, ours: false };
+            self.neighbours.heard(&heard, now, &mut self.actions);
         }
         self.act();
-        Ok(())
     }
 }

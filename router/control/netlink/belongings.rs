@@ -70,10 +70,7 @@ impl Netlink {
             let addresses: Result<Vec<_>, _> = dump.try_collect().await;
             found.addresses.extend(addresses.map_err(listing("addresses"))?);
         }
-        let dump = self.handle.neighbours().get().execute();
-        let neighbours: Result<Vec<_>, _> = dump.try_collect().await;
-        found.neighbours = neighbours.map_err(listing("neighbours"))?;
-        found.neighbours.retain(|n| devices.contains(&n.header.ifindex) && is_known(n));
+        found.neighbours = self.neighbours_behind(devices).await?;
         for (number, &device) in devices.iter().enumerate() {
             let routes = self.routes_through(device).await?;
             let is_new = |route: &RouteMessage| {
@@ -86,6 +83,29 @@ impl Netlink {
         let moves: Vec<Move> = devices.iter().map(|&device| (device, device)).collect();
         found.objects = objects(&moves)?;
         Ok(found)
+    }
+
+    /// Whom the kernel knows behind these devices, each with its device.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn known_neighbours(
+        &self,
+        devices: &[u32],
+    ) -> Result<Vec<(u32, Known)>, NetlinkError> {
+        let messages = self.neighbours_behind(devices).await?;
+        Ok(messages.iter().filter_map(|m| Some((m.header.ifindex, known(m)?))).collect())
+    }
+
+    async fn neighbours_behind(
+        &self,
+        devices: &[u32],
+    ) -> Result<Vec<NeighbourMessage>, NetlinkError> {
+        let dump = self.handle.neighbours().get().execute();
+        let found: Result<Vec<NeighbourMessage>, _> = dump.try_collect().await;
+        let mut messages = found.map_err(listing("neighbours"))?;
+        messages.retain(|n| devices.contains(&n.header.ifindex) && is_known(n));
+        Ok(messages)
     }
 
     /// The kernel lists these routes only, but for one that does not know how to.

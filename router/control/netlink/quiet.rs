@@ -98,6 +98,15 @@ impl Netlink {
         Ok(Quieted { index: link.index, name: link.name.clone(), before, addresses })
     }
 
+    /// A card that is taken before it is quieted: it is to be given back as it is.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub fn not_yet_quieted(&self, link: &Link) -> Result<Quieted, NetlinkError> {
+        let (index, name) = (link.index, link.name.clone());
+        Ok(Quieted { index, name, before: State::of(link)?, addresses: Vec::new() })
+    }
+
     /// Give the card back as it was. That it is gone is no error.
     ///
     /// # Errors
