@@ -10,6 +10,7 @@ use net::canary::Canary;
 use net::connection::Connection;
 use net::daemon::{bird, birdc};
 use net::state::{same_state, state};
+use net::stream::Stream;
 use net::{
     BINARY, LAN_DEVICE, Namespace, Outcome, Router, Topology, WAN_DEVICE, bpf, eventually, figure,
     holds_within, ip, seconds, sysctl,
@@ -132,6 +133,34 @@ fn taken_over_and_given_back() {
 fn has_label(net: &Topology) {
     let said = net.router.run("ip -o addr show label lan0:old").succeeds().stdout;
     assert!(said.contains("10.1.0.77/24") && said.lines().count() == 1, "{said}");
+}
+
+/// However long it takes to move all routes, packets by those that have moved go on.
+#[test]
+fn a_large_table_is_taken_over() {
+    needs_xrouter!();
+    let net = lab();
+    let routes = (0..10_000)
+        .map(|n| format!("route add 100.{}.{}.0/24 via 10.2.0.2 proto bird\n", n / 256, n % 256));
+    let file = net.directory.join("routes");
+    fs::write(&file, routes.collect::<String>()).expect("the directory is writable");
+    ip(&format!("-n {} -batch {}", net.router.name, file.display()));
+    let stream = Stream::start(&net.lan, "10.3.0.2", &[net.far()]);
+    let router = Router::adopt(&net, &CARDS);
+    net.lan.run("ping -c 3 -i 0.05 10.3.0.2").succeeds();
+    router.stop_by(libc::SIGINT);
+    net.lan.run("ping -c 3 -i 0.05 10.3.0.2").succeeds();
+    let arrivals = stream.stop();
+    let count = net.router.run("ip route show proto bird | wc -l").succeeds().stdout;
+    assert_eq!(count.trim(), "10000");
+    let (lost, sent) = (arrivals.lost(), arrivals.sent());
+    // The stream is one of 4000 packets a second.
+    figure(
+        "adopt",
+        "10000 routes, taken and given back: lost less than 100 ms' worth",
+        format!("{lost} of {sent}"),
+        lost < 400,
+    );
 }
 
 /// The processes that would give back if the router died.
