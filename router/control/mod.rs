@@ -2,10 +2,9 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `takeover.rs` takes those of a
-//! kernel that forwards, `fastpath.rs` says who
-//! forwards, `grace.rs` waits for XDP programs, `membership.rs` follows the
-//! kernel's groups, `tap.rs` mends taps, `addresses.rs` has the router's own addresses and `claim.rs`
+//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `takeover.rs` takes those
+//! of a kernel that forwards, `fastpath.rs` says who forwards, `grace.rs` waits for XDP programs,
+//! `membership.rs` follows the kernel's groups, `tap.rs` mends taps, `addresses.rs` has the router's own addresses and `claim.rs`
 //! speaks for them, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `mirror.rs`
 //! takes the kernel's routes over, `verify.rs` compares them, `answer.rs` shows it all.
 #![forbid(unsafe_code)]
