@@ -103,9 +103,13 @@ impl Source {
     /// Read and check the file at `path`.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let file = path.display().to_string();
-        match fs::read_to_string(path) {
+        let octets = match fs::read(path) {
+            Ok(octets) => octets,
+            Err(source) => return Err(ConfigErrors::Unreadable { file, source }),
+        };
+        match String::from_utf8(octets) {
             Ok(text) => Self::parse(text, &file),
-            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
+            Err(error) => Err(mistake::no_text(&error, &file)),
         }
     }
 

@@ -16,7 +16,7 @@
 //! | `ROUTER=kernel` | the kernel forwards instead of xrouter: the oracle, and the harness's own test |
 //! | `ENGINE=xdp` | plain packets are forwarded by the XDP program where it can, not by the worker |
 //! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute |
-//! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes |
+//! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes; a million routes |
 //! | `FIGURES=file` | figures that the bar for reliability asks for are added to this file |
 //!
 //! Nothing here sleeps to wait for something: [`eventually`] polls with a deadline.
@@ -39,6 +39,7 @@ pub mod join;
 mod kernel;
 pub mod ledger;
 pub mod mirror;
+pub mod mistakes;
 pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;
@@ -123,7 +124,7 @@ pub fn fastpath() -> &'static str {
 }
 
 /// Whether an environment variable is set to something but 0.
-fn is_set(variable: &str) -> bool {
+pub fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
