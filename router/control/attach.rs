@@ -230,10 +230,6 @@ impl Router {
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.publish();
-        if let Some(mac) = card.mac_before {
-            // That the card is gone is no error.
-            let _its_mac_back = self.netlink.set_mac(card.ifindex, mac).await;
-        }
         self.give_back(card.quieted).await;
     }
 

@@ -61,7 +61,6 @@ impl Card {
         Self {
             ifindex: device.ifindex,
             mac: device.mac,
-            mac_before: None,
             mtu,
             mtu_max: mtu,
             running: device.running,

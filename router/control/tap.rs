@@ -129,15 +129,10 @@ impl Router {
             return;
         }
         tracing::info!("port {}: the tap's MAC is {asked}: so is the card's", port.config.name);
-        match self.netlink.set_mac(card.ifindex, asked).await {
-            Ok(()) => {
-                card.mac_before.get_or_insert(card.mac);
-            }
-            Err(error) => {
-                let undone = self.netlink.set_mac(port.tap_index, card.mac).await;
-                self.note_of(id, Err(error));
-                self.note_of(id, undone);
-            }
+        if let Err(error) = self.netlink.give_mac(&mut card.quieted, card.mac, asked).await {
+            let undone = self.netlink.set_mac(port.tap_index, card.mac).await;
+            self.note_of(id, Err(error));
+            self.note_of(id, undone);
         }
     }
 
