@@ -157,7 +157,7 @@ impl Mirror {
     }
 
     /// How it is, for `show kernel`.
-    pub fn view(&self, routes: u64) -> view::Kernel {
+    fn view(&self, routes: u64, partial: u64) -> view::Kernel {
         let state = match () {
             () if !self.is_on() => "off",
             () if self.is_listing || self.ask_at.is_some() || !self.stale.is_empty() => "listing",
@@ -166,6 +166,7 @@ impl Mirror {
         view::Kernel {
             state: state.to_owned(),
             routes,
+            partial,
             changes: self.changes,
             overruns: self.overruns,
             listings: self.listings,
@@ -274,8 +275,13 @@ impl Router {
         }
     }
 
-    /// How many routes of the kernel there are here.
-    pub(super) fn kernel_routes(&self) -> u64 {
-        self.rib.of_origin(Origin::Kernel).count() as u64
+    /// How it stands with the kernel's routes.
+    pub(super) fn show_kernel(&self) -> Vec<view::Kernel> {
+        let (mut routes, mut partial) = (0, 0);
+        for (_, _, action) in self.rib.of_origin(Origin::Kernel) {
+            routes += 1;
+            partial += u64::from(action.note().is_some_and(|note| note.elsewhere > 0));
+        }
+        vec![self.mirror.view(routes, partial)]
     }
 }
