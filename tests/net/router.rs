@@ -196,6 +196,11 @@ impl Router {
         self.process.as_mut().is_none_or(Running::is_running)
     }
 
+    /// Whether it is the kernel that forwards.
+    pub fn is_kernel(&self) -> bool {
+        self.process.is_none()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.as_ref().map(|p| p.stdout() + &p.stderr()).unwrap_or_default()
