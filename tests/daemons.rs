@@ -46,13 +46,13 @@ const BIRD: &str = "
         ipv6 { import all; export none; };
     }";
 
-/// What BIRD in the host with this subnet tells the router. Killed, it may come back within a minute.
-fn peer(subnet: u8) -> String {
+/// What BIRD in the host with this subnet tells the router, in sessions with these settings, too.
+fn peer(subnet: u8, settings: &str) -> String {
     let session = |family: &str, router: String| {
         format!(
             "protocol bgp router{family} {{ local as 6500{subnet}; neighbor {router} as 65001; \
              hold time 9; connect retry time 1; connect delay time 1; error wait time 1, 2; \
-             graceful restart on; graceful restart time 60; ipv{family} {{ import none; export all; }}; }}\n"
+             {settings} ipv{family} {{ import none; export all; }}; }}\n"
         )
     };
     format!(
@@ -75,8 +75,8 @@ fn sessions(router: &Router) -> Vec<String> {
 fn bird_speaks_bgp_behind_the_taps() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = bird(&net.wan, "wan", &peer(2));
-    let _dmz = bird(net.dmz(), "dmz", &peer(4));
+    let _wan = bird(&net.wan, "wan", &peer(2, ""));
+    let _dmz = bird(net.dmz(), "dmz", &peer(4, ""));
     let ours = bird(router.host(), "router", BIRD);
     let by = |port: &'static str| {
         move |route: &serde_json::Value| route["port"] == port && route["protocol"] == "bird"
@@ -112,7 +112,7 @@ fn bird_speaks_bgp_behind_the_taps() {
 fn sessions_outlive_a_flood() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = bird(&net.wan, "wan", &peer(2));
+    let _wan = bird(&net.wan, "wan", &peer(2, ""));
     let _ours = bird(router.host(), "router", BIRD);
     eventually(seconds(20), "BIRD has its sessions", || sessions(&router).len() == 2);
     // Whence the SYNs come.
@@ -230,7 +230,8 @@ fn outlives<T>(
 fn a_neighbours_bird_is_killed_and_comes_back() {
     needs_xrouter!();
     let (net, router) = lab();
-    let theirs = bird(&net.wan, "wan", &peer(2));
+    let settings = "graceful restart on; graceful restart time 60;";
+    let theirs = bird(&net.wan, "wan", &peer(2, settings));
     let _ours = bird(router.host(), "router", BIRD);
     let is_up = || sessions(&router).len() == 2;
     outlives("BIRD", (&net, &router), is_up, theirs, || bird_again(&net.wan, "wan"));
