@@ -63,7 +63,7 @@ impl Netlink {
 
 /// Which neighbour a message is about: its device and its address. None if it is no neighbour of
 /// IP's, but a bridge's or a tunnel's.
-pub(super) fn key(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
+pub fn key(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
             Some(IpAddr::V4(*address))
@@ -78,7 +78,7 @@ pub(super) fn key(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
 
 /// The MAC of a neighbour that somebody other than we has told the kernel for good. Groups have
 /// such entries, too, made by the kernel itself.
-pub(super) fn static_mac(message: &NeighbourMessage) -> Option<MacAddress> {
+pub fn static_mac(message: &NeighbourMessage) -> Option<MacAddress> {
     if !matches!(message.header.state, NeighbourState::Permanent | NeighbourState::Noarp) {
         return None;
     }
