@@ -7,7 +7,7 @@ use std::fs;
 use net::flood::{Flood, Limit};
 use net::{
     HOST_DEVICE, LAN_DEVICE, Namespace, Router, Topology, WAN_DEVICE, at_length, bpf, eventually,
-    figure, frames, holds_within, ip, launch, seconds, started, sysctl,
+    figure, frames, holds_within, ip, launch, same_state, seconds, started, state, sysctl,
 };
 
 /// Packets pass within `limit` seconds, both ways and both families. Under load one may be lost.
@@ -104,23 +104,6 @@ fn arrived(net: &Topology) -> u64 {
     links[0]["stats64"]["rx"]["packets"].as_u64().expect("a number")
 }
 
-/// What an operator finds in the router's namespace, without what moves by itself.
-fn state(namespace: &Namespace) -> String {
-    let looks = [
-        "ip -d link show",
-        "ip -br addr show",
-        "ip route show table all",
-        "ip -6 route show table all | sed 's/expires [^ ]*//'",
-        "ip rule; ip -6 rule",
-        "bpftool net",
-        "for d in lan0 wan0; do ethtool -k $d; ethtool -l $d; done",
-        "sysctl -a 2>/dev/null | grep -E '^net.(ipv4|ipv6|core)' | \
-         grep -vE 'random|stable_secret|nf_|flowcache|rt_cache|fs.|uuid|mem'",
-        "ls /sys/fs/bpf",
-    ];
-    looks.map(|look| format!("# {look}\n{}", namespace.run(look).stdout)).join("\n")
-}
-
 #[test]
 fn sigterm_leaves_everything_as_it_was_found() {
     needs_xrouter!();
@@ -138,15 +121,6 @@ fn sigterm_leaves_everything_as_it_was_found() {
         ip(&format!("-n {} addr add 10.1.0.1/24 dev lan0", net.router.name));
         net.lan.run("ping -c 1 -W 3 10.1.0.1").succeeds();
     }
-}
-
-#[track_caller]
-fn same_state(before: &str, after: &str) {
-    let differs = |a: &str, b: &str| -> Vec<_> {
-        a.lines().filter(|line| !b.contains(line)).map(str::to_owned).collect()
-    };
-    let (gone, new) = (differs(before, after), differs(after, before));
-    assert!(gone.is_empty() && new.is_empty(), "gone: {gone:#?}\nnew: {new:#?}");
 }
 
 /// Names of devices with an XDP program, one for each program.

@@ -3,6 +3,7 @@
 
 mod client;
 mod log;
+mod release;
 mod reload;
 mod run;
 mod show;
@@ -18,6 +19,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::config::edit::Kind;
+use crate::control;
 
 /// A router appliance: AF_XDP in, longest-prefix match, ARP and NDP in userspace, the kernel's own
 /// stack behind a tap.
@@ -37,6 +39,13 @@ enum Command {
     /// Check a configuration and say what is wrong with it
     Check {
         /// The configuration
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Remove what a router that ended, or was killed, has left: taps, routes, cards that are not as they
+    /// were, and the kernel's forwarding in its place (`on_exit = "open"`)
+    Release {
+        /// The configuration that it ran with
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
@@ -127,6 +136,7 @@ fn obey(command: Command) -> anyhow::Result<()> {
             (true, show::What::Routes) => show::verify(&running.socket()?, json),
             (true, _) => bail!("--verify goes with `show routes` only"),
         },
+        Command::Release { config } => release::release(&config),
         Command::Reload(load) => reload::reload(load),
         Command::Confirm(running) => reload::confirm(&running),
         Command::Route(change) => reload::change(Kind::Route, change),
@@ -160,6 +170,7 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
 
 fn start(file: &std::path::Path) -> anyhow::Result<()> {
     log::start();
+    let kept = control::take_kept();
     // The event loop panics where it finds no descriptor; the rest says so.
     let spare: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     drop(spare.context("no descriptors for the event loop")?);
@@ -167,5 +178,5 @@ fn start(file: &std::path::Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no event loop")?;
-    runtime.block_on(run::run(file))
+    runtime.block_on(run::run(file, kept))
 }

@@ -7,11 +7,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::Listeners;
 use crate::config::Source;
-use crate::control::Router;
 use crate::control::request::{Handle, Reload};
+use crate::control::{End, Kept, Router};
 
-/// Run the router; returns once it has stopped and the machine is as it was.
-pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
+/// Run the router, with what the service manager has kept of the last one; returns once it has stopped
+/// and the machine is as it was, or a successor's.
+pub(super) async fn run(file: &Path, kept: Vec<Kept>) -> anyhow::Result<()> {
     let source = Source::read(file)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -19,14 +20,20 @@ pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
     let api = &source.config.api;
     let listeners = Listeners::open(&api.socket, &api.listen).await?;
     let (handle, requests) = Handle::new(file);
-    let router = Router::start(source, requests).await?;
+    let router = Router::start(source, requests, kept).await?;
     let reloads = tokio::spawn(reload_at(hangups, handle.clone()));
     let api = tokio::spawn(listeners.serve(handle));
     tracing::info!("routing");
     let stop = async {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = terminate.recv() => {
+                tracing::info!("SIGTERM: stopping");
+                End::ForNow
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("SIGINT: stopping");
+                End::ForGood
+            }
         }
     };
     router.run(stop).await;

@@ -35,7 +35,7 @@ pub use mistake::{ConfigError, ConfigErrors};
 pub use neighbour::StaticNeighbour;
 pub use port::{Port, PortMode};
 pub use route::{NEXT_HOPS_MAX, NextHop, Route, RouteAction};
-pub use router::{FastPath, Poll, RouterSection};
+pub use router::{FastPath, OnExit, Poll, RouterSection};
 
 use std::fs;
 use std::net::IpAddr;

@@ -10,8 +10,10 @@ use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
 use super::open::QUEUES_MAX;
 use super::port::{Card, Port};
+use super::succession::dismiss_heir;
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
+use crate::io::heir::HeirError;
 use crate::io::xdp::XdpError;
 use crate::io::xsk::{Socket, XskError};
 use crate::table::interface::Snapshot;
@@ -32,6 +34,9 @@ pub enum AttachError {
     /// A socket could not be bound.
     #[error(transparent)]
     Xsk(#[from] XskError),
+    /// The kernel could not be made to forward when the router ends.
+    #[error(transparent)]
+    Heir(#[from] HeirError),
     /// The tap could not be made to look like the port.
     #[error(transparent)]
     Tap(#[from] crate::io::tap::TapError),
@@ -86,10 +91,30 @@ fn fewer_queues(device: &str, most: usize, added: usize) -> String {
     }
 }
 
+/// A card that is open, and not used yet: each socket with the worker that it is for.
+#[derive(Debug)]
+pub(super) struct Opened {
+    card: Card,
+    sockets: Vec<(usize, Socket)>,
+}
+
 impl Router {
-    /// Take the port's card: quiet it, bind a socket to each queue, put the XDP program in place,
-    /// and give each worker its part. Either all of it, or nothing remains.
+    /// Take the port's card, and use it. Either all of it, or nothing remains.
     pub(super) async fn attach(&mut self, id: PortId) -> Result<(), AttachError> {
+        let opened = self.prepare(id).await?;
+        let mut outcome = self.take_over(id, opened).await;
+        if outcome.is_ok() {
+            outcome = self.activate(id).await;
+        }
+        if outcome.is_err() {
+            self.detach(id).await;
+        }
+        outcome
+    }
+
+    /// Open the port's card: quiet it, bind a socket to each queue, put the XDP program in place,
+    /// which leaves all to the kernel. Either all of it, or nothing remains.
+    pub(super) async fn prepare(&self, id: PortId) -> Result<Opened, AttachError> {
         let port = &self.ports[id.index()];
         let device = Device::find(&port.config.device)?;
         let link = self
@@ -108,19 +133,23 @@ impl Router {
             }
         };
         let card = Card::new(&device, mtu, quieted, program, &sockets);
-        let outcome = self.take_over(id, card, sockets).await;
-        if outcome.is_err() {
-            self.detach(id).await;
-        }
-        outcome
+        Ok(Opened { card, sockets })
+    }
+
+    /// A card that is ready is not wanted any more.
+    pub(super) async fn give_up_card(&self, Opened { card, sockets }: Opened) {
+        let Card { program, quieted, .. } = card;
+        // The program before the sockets, as in `detach`.
+        drop(program);
+        drop(sockets);
+        self.give_back(quieted).await;
     }
 
     /// The card is ready: make tap, tables and workers know it.
-    async fn take_over(
+    pub(super) async fn take_over(
         &mut self,
         id: PortId,
-        mut card: Card,
-        sockets: Vec<(usize, Socket)>,
+        Opened { mut card, sockets }: Opened,
     ) -> Result<(), AttachError> {
         let ifindex = card.ifindex;
         card.mtu = self.ports[id.index()].tap_mtu.map_or(card.mtu, |tap| tap.min(card.mtu));
@@ -145,10 +174,16 @@ impl Router {
         self.update_groups();
         self.publish();
         self.distribute(id, sockets)?;
-        self.tell_program(id)?;
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.filter_macvlans(id, true).await;
+        Ok(())
+    }
+
+    /// From now on the card's frames are ours.
+    pub(super) async fn activate(&mut self, id: PortId) -> Result<(), AttachError> {
+        self.tell_program(id)?;
+        self.appoint_heir(id).await?;
         self.claim(id);
         Ok(())
     }
@@ -215,6 +250,8 @@ impl Router {
         // Before the sockets close: closing them under load with the program in place has
         // crashed drivers (kernel bugzilla 217712).
         card.program.detach();
+        let (card, tap) = (card.ifindex, self.ports[id.index()].tap_index);
+        self.note_of(id, dismiss_heir(&self.netlink, card, tap).await);
         self.filter_macvlans(id, false).await;
         self.keep_forwarded(id);
         let Some(card) = self.ports[id.index()].card.take() else { return };

@@ -128,6 +128,11 @@ impl Mirror {
         self.feed.is_some()
     }
 
+    /// Whether the kernel's routes are not all here.
+    pub fn is_behind(&self) -> bool {
+        self.is_on() && (self.is_listing || self.ask_at.is_some())
+    }
+
     fn overrun(&mut self) {
         (self.overruns, self.is_lossy) = (self.overruns + 1, true);
         self.ask_in(STORM);
@@ -160,7 +165,7 @@ impl Mirror {
     pub fn view(&self, routes: u64) -> view::Kernel {
         let state = match () {
             () if !self.is_on() => "off",
-            () if self.is_listing || self.ask_at.is_some() || !self.stale.is_empty() => "listing",
+            () if self.is_behind() || !self.stale.is_empty() => "listing",
             () => "in step",
         };
         view::Kernel {

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::Router;
-use super::attach::AttachError;
+use super::attach::{AttachError, Opened};
 use super::fib;
 use super::grace::Grace;
 use super::hops::{Egress, Hops};
@@ -24,9 +24,12 @@ use super::ports::Ports;
 use super::reload::Running;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
+use super::store::Store;
 use super::workers::{Shared, plan_workers, start_workers};
 use crate::config::{self, Config, RouteAction, Source};
+use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
+use crate::io::supervisor::Kept;
 use crate::io::tap::{Tap, TapError};
 use crate::table::TableFull;
 
@@ -110,25 +113,34 @@ pub(super) fn system(
 }
 
 impl Router {
-    /// Start the router that a file describes. It answers `requests` once it runs.
+    /// Start the router that a file describes, with what the service manager has kept of the last
+    /// one. It answers `requests` once it runs.
     ///
     /// # Errors
     /// [`StartError`], and the machine is as it was.
     pub async fn start(
         Source { text, config }: Source,
         requests: mpsc::Receiver<Request>,
+        kept: Vec<Kept>,
     ) -> Result<Self, StartError> {
         if config.ports.is_empty() {
             return Err(StartError::NoPorts);
         }
         let devices: Vec<_> = config.ports.iter().map(find_device).collect::<Result<_, _>>()?;
-        let netlink = Netlink::connect()?;
-        // What a killed router left in the kernel.
-        netlink.withdraw_all_routes().await?;
-        let cores = plan_workers(&config, &devices)?;
-        let ports = make_ports(&config, &devices, cores.len(), &netlink).await?;
         let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
-        let (fib, mut writer, xdp) = fib::make(&config, hash_seed)?;
+        // Meanwhile: the kernel clears a hundred megabytes.
+        let tables = tokio::task::spawn_blocking({
+            let config = Config { tables: config.tables, ..Config::default() };
+            move || fib::make(&config, hash_seed)
+        });
+        let netlink = Netlink::connect()?;
+        let cores = plan_workers(&config, &devices)?;
+        let mut store = Store::new(kept);
+        let mut taps = Taps { netlink: &netlink, store: &mut store, workers: cores.len() };
+        let (ports, inherited) = taps.make_ports(&config, &devices).await?;
+        store.close_rest();
+        let tables = tables.await.map_err(io::Error::other);
+        let (fib, mut writer, xdp) = tables.map_err(system("a thread", ""))??;
         let hops = Hops::new(devices.iter().map(egress).collect(), &mut writer)
             .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
         let shared = Shared::new(&config, fib, cores.len(), hash_seed)?;
@@ -151,6 +163,7 @@ impl Router {
             ports,
             workers: Vec::new(),
             grace: None,
+            inherited,
             netlink,
             links,
             mirror,
@@ -163,13 +176,20 @@ impl Router {
         match router.bring_up(&devices, &cores, &shared).await {
             Ok(()) => Ok(router),
             Err(error) => {
-                router.stop().await;
+                // What the last router has left is left to the next attempt.
+                if router.inherited && router.has_successors() {
+                    router.leave().await;
+                } else {
+                    router.stop().await;
+                }
                 Err(error)
             }
         }
     }
 
-    /// Routes, workers, cards, neighbours: everything that can fail after the parts are there.
+    /// Routes, workers, cards, neighbours: everything that can fail after the parts are there. What
+    /// takes its time is done before a frame is taken from the kernel, which may be forwarding
+    /// meanwhile.
     async fn bring_up(
         &mut self,
         devices: &[Device],
@@ -181,14 +201,52 @@ impl Router {
         self.workers = start_workers(&self.config, devices, cores, shared)?;
         let grace = Grace::start(self.epochs.clone(), cores.len());
         self.grace = Some(grace.map_err(system("the XDP programs' grace period", ""))?);
-        for id in self.ports.ids() {
-            self.attach(id).await.map_err(|cause| StartError::Attach {
-                port: self.ports[id.index()].name().to_owned(),
-                cause,
-            })?;
-        }
+        self.take_cards().await?;
         self.tell_kernel_of_static().await?;
-        self.install_neighbours().await
+        // What a router that was killed has left in the kernel.
+        let wanted: Vec<_> = self.config.routes.iter().map(|route| route.to.trunc()).collect();
+        self.netlink.withdraw_routes_but(&wanted).await?;
+        self.install_neighbours().await?;
+        if self.inherited {
+            self.inherit().await?;
+        }
+        for id in self.ports.ids() {
+            let outcome = self.activate(id).await.and_then(|()| self.keep_tap(id));
+            outcome.map_err(|cause| self.not_attached(id, cause))?;
+        }
+        self.warn_if_closed()
+    }
+
+    /// All of them, before the first is used: what comes in by one goes out by another.
+    async fn take_cards(&mut self) -> Result<(), StartError> {
+        let mut opened = Vec::new();
+        for id in self.ports.ids() {
+            match self.prepare(id).await {
+                Ok(card) => opened.push((id, card)),
+                Err(cause) => {
+                    self.give_up_cards(opened.into_iter()).await;
+                    return Err(self.not_attached(id, cause));
+                }
+            }
+        }
+        let mut opened = opened.into_iter();
+        while let Some((id, card)) = opened.next() {
+            if let Err(cause) = self.take_over(id, card).await {
+                self.give_up_cards(opened).await;
+                return Err(self.not_attached(id, cause));
+            }
+        }
+        Ok(())
+    }
+
+    async fn give_up_cards(&self, opened: impl Iterator<Item = (PortId, Opened)>) {
+        for (_, card) in opened {
+            self.give_up_card(card).await;
+        }
+    }
+
+    pub(super) fn not_attached(&self, id: PortId, cause: AttachError) -> StartError {
+        StartError::Attach { port: self.ports[id.index()].name().to_owned(), cause }
     }
 
     /// The configured addresses, and the routes that come with them.
@@ -251,8 +309,9 @@ impl Router {
     pub(super) async fn stop(mut self) {
         for id in self.ports.ids() {
             self.detach(id).await;
+            self.let_tap_go(id, self.config.router.taps_persist);
         }
-        if let Err(error) = self.netlink.withdraw_all_routes().await {
+        if let Err(error) = self.netlink.withdraw_routes_but(&[]).await {
             tracing::warn!("routes are left in the kernel: {error}");
         }
         tracing::info!("stopped");
@@ -264,40 +323,50 @@ pub(super) fn find_device(port: &config::Port) -> Result<Device, StartError> {
         .map_err(|cause| StartError::Device { port: port.name.clone(), cause })
 }
 
-async fn make_ports(
-    config: &Config,
-    devices: &[Device],
-    workers: usize,
-    netlink: &Netlink,
-) -> Result<Ports, StartError> {
-    let mut ports = Vec::new();
-    for (port, device) in config.ports.iter().zip(devices) {
-        let persist = config.router.taps_persist;
-        ports.push(make_port(port, device, workers, persist, netlink).await?);
-    }
-    Ok(Ports::new(ports))
+/// What taps are made with.
+pub(super) struct Taps<'a> {
+    pub netlink: &'a Netlink,
+    pub store: &'a mut Store,
+    pub workers: usize,
 }
 
-/// A port with its tap, and without its card.
-pub(super) async fn make_port(
-    port: &config::Port,
-    device: &Device,
-    workers: usize,
-    persist: bool,
-    netlink: &Netlink,
-) -> Result<Port, StartError> {
-    let name = &port.name;
-    if let Some(link) = netlink.link(name).await?
-        && link.tap_queues.is_some_and(|queues| queues > 0)
-    {
-        return Err(StartError::TapInUse { port: name.clone() });
+impl Taps<'_> {
+    /// All ports, and whether a tap of one of them was there: an earlier run has left it.
+    async fn make_ports(
+        &mut self,
+        config: &Config,
+        devices: &[Device],
+    ) -> Result<(Ports, bool), StartError> {
+        let (mut ports, mut inherited) = (Vec::new(), false);
+        for (port, device) in config.ports.iter().zip(devices) {
+            inherited |= self.netlink.link(&port.name).await?.is_some();
+            ports.push(self.make_port(port, device).await?);
+        }
+        Ok((Ports::new(ports), inherited))
     }
-    let queues = workers.min(device.queues.receive.max(1) as usize);
-    let tap = Tap::create(name, queues, persist)
-        .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
-    let appearance = Appearance { mac: device.mac, mtu: device.mtu };
-    let index = netlink.dress_tap(name, appearance, true).await?;
-    Ok(Port::new(port.clone(), tap, index))
+
+    /// A port with its tap, and without its card.
+    pub async fn make_port(
+        &mut self,
+        port: &config::Port,
+        device: &Device,
+    ) -> Result<Port, StartError> {
+        let name = &port.name;
+        let link = self.netlink.link(name).await?;
+        let in_use = link.as_ref().and_then(|link| link.tap_queues).unwrap_or(0) as usize;
+        if in_use > self.store.count(name) {
+            return Err(StartError::TapInUse { port: name.clone() });
+        }
+        let queues = self.workers.min(device.queues.receive.max(1) as usize);
+        // A queue may be that of a tap of the same name elsewhere.
+        let kept = |number| link.as_ref().and_then(|_| self.store.take(name, number));
+        let tap = Tap::create(name, queues, kept)
+            .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
+        let mtu = port.mtu.map_or(device.mtu, |mtu| device.mtu.min(mtu.into()));
+        let appearance = Appearance { mac: device.mac, mtu };
+        let index = self.netlink.dress_tap(name, appearance, true).await?;
+        Ok(Port::new(port.clone(), tap, index))
+    }
 }
 
 /// What is known of the way out by a card before it is taken.

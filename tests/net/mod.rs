@@ -43,7 +43,9 @@ pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;
 mod router;
+mod state;
 pub mod stream;
+pub mod supervisor;
 mod topology;
 mod usage;
 pub mod wire;
@@ -54,7 +56,8 @@ pub use command::{Namespace, Outcome, Running};
 pub use complaints::kernel_complaints;
 pub use example::{example, example_path};
 pub use figure::figure;
-pub use router::{BINARY, Config, Router, launch};
+pub use router::{BINARY, Config, Router, launch, write};
+pub use state::{same_state, state};
 pub use topology::{
     Builder, DMZ_DEVICE, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip,
     sysctl,

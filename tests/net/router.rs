@@ -151,9 +151,14 @@ impl Router {
         if kernel_is_router() {
             return Self::kernel(net, config);
         }
-        let process = Some(launch(net, config));
-        let mut router =
-            Self { namespace: net.router.clone(), socket: config.socket.clone(), process };
+        Self::of(net, config, launch(net, config))
+    }
+
+    /// A process that has been started with this configuration; returns once it answers.
+    #[track_caller]
+    pub fn of(net: &Topology, config: &Config, process: Running) -> Self {
+        let (namespace, socket) = (net.router.clone(), config.socket.clone());
+        let mut router = Self { namespace, socket, process: Some(process) };
         let answers = || router.works() || !router.is_running();
         let ready = holds_within(START, answers) && router.is_running();
         assert!(ready, "xrouter does not start:\n{}", router.log());
@@ -345,7 +350,12 @@ impl Drop for Router {
 
 /// Write the configuration and start xrouter with it, without waiting for it to be ready.
 pub fn launch(net: &Topology, config: &Config) -> Running {
+    net.router.spawn_args(&[BINARY, "-c", &write(net, config)])
+}
+
+/// Write the configuration; where it is.
+pub fn write(net: &Topology, config: &Config) -> String {
     let file = net.directory.join("router.toml");
     fs::write(&file, config.to_string()).expect("the test's directory is writable");
-    net.router.spawn_args(&[BINARY, "-c", &file.display().to_string()])
+    file.display().to_string()
 }

@@ -132,6 +132,13 @@ impl Netlink {
 }
 
 impl Quieted {
+    /// The card that a router which is no more has left quieted, by what its alias says. None if it
+    /// says nothing of that.
+    pub fn left_behind(link: &Link) -> Option<Self> {
+        let before = State::from_note(&link.alias)?;
+        Some(Self { index: link.index, name: link.name.clone(), before, addresses: Vec::new() })
+    }
+
     /// The card's index.
     pub fn index(&self) -> u32 {
         self.index

@@ -66,6 +66,22 @@ fn reverse_path_filter(all: &str) -> &'static str {
     if all == "0" { "0" } else { "2" }
 }
 
+/// The setting without which the kernel does not forward what comes up the tap `name`, for each
+/// family for which it is off.
+///
+/// # Errors
+/// [`NetlinkError`], if it cannot be read.
+pub fn not_forwarding(name: &str) -> Result<Vec<&'static str>, NetlinkError> {
+    let mut off = Vec::new();
+    if read(Family::V4, name, "forwarding")? == "0" {
+        off.push("net.ipv4.ip_forward=1");
+    }
+    if read(Family::V6, "all", "forwarding")? == "0" {
+        off.push("net.ipv6.conf.all.forwarding=1");
+    }
+    Ok(off)
+}
+
 /// What the setting is now; empty if the kernel does not have it.
 pub(super) fn read(family: Family, device: &str, key: &str) -> Result<String, NetlinkError> {
     match fs::read_to_string(path(family, device, key)) {
