@@ -1,4 +1,4 @@
-//! Compiles the XDP program and puts the object file where `router/io/xdp.rs` includes it.
+//! Compiles the BPF programs and puts the object files where `router/io/` includes them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +6,8 @@ use std::{env, process};
 
 use libbpf_cargo::SkeletonBuilder;
 
-const SOURCE: &str = "bpf/xrouter.bpf.c";
+/// `xrouter` is the XDP program, `heir` what the kernel forwards by when there is no router.
+const PROGRAMS: [&str; 2] = ["xrouter", "heir"];
 const MEND: &str = "apt-get install clang libelf-dev pkg-config make";
 
 fn main() {
@@ -23,10 +24,14 @@ fn build() -> Result<(), String> {
     Command::new(&clang)
         .arg("--version")
         .output()
-        .map_err(|error| format!("{SOURCE} needs {clang}, which does not run ({error}): {MEND}"))?;
-    let object = PathBuf::from(variable("OUT_DIR")?).join("xrouter.bpf.o");
+        .map_err(|error| format!("bpf/ needs {clang}, which does not run ({error}): {MEND}"))?;
+    PROGRAMS.iter().try_for_each(|program| compile(program, &clang))
+}
+
+fn compile(program: &str, clang: &str) -> Result<(), String> {
+    let object = PathBuf::from(variable("OUT_DIR")?).join(format!("{program}.bpf.o"));
     SkeletonBuilder::new()
-        .source(SOURCE)
+        .source(format!("bpf/{program}.bpf.c"))
         .obj(object)
         .clang(clang)
         .clang_args(["-Wall", "-Wextra", "-Werror", &format!("-I{}", multiarch()?)])

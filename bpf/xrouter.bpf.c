@@ -12,10 +12,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "card.h"
 #include "forward.h"
 
-/* A network device can have more queues; those above stay with the kernel. */
-#define QUEUES_MAX 64
 /* Ports that one router can have. */
 #define PORTS_MAX 64
 /* Multicast groups that one port can have joined, and virtual routers that it can be. */
@@ -32,13 +31,6 @@ enum decision {
 	/* Counted by the port out, in `forwarded`. */
 	FORWARDED = DECISIONS,
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, QUEUES_MAX);
-	__type(key, __u32);
-	__type(value, __u32);
-} xsks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -123,21 +115,6 @@ static __always_inline int is_shared(const struct mac *destination)
 {
 	return number(destination) == BROADCAST ||
 	       (destination->octets[0] & 1 && has_joined(destination));
-}
-
-/* What the workers understand. All else (LLDP, STP, PPPoE, ...) is the kernel's. */
-static __always_inline int is_routed(__be16 ether_type)
-{
-	switch (bpf_ntohs(ether_type)) {
-	case ETH_P_IP:
-	case ETH_P_IPV6:
-	case ETH_P_ARP:
-	case ETH_P_8021Q:
-	case ETH_P_8021AD:
-		return 1;
-	default:
-		return 0;
-	}
 }
 
 /*

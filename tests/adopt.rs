@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use net::canary::Canary;
 use net::connection::Connection;
-use net::daemon::{bird, birdc};
+use net::daemon::{bgp_sessions, bird, birdc};
 use net::state::{same_state, state};
 use net::stream::Stream;
 use net::{
@@ -394,19 +394,15 @@ const PEER: &str = "router id 10.2.0.2;
     hold time 9; connect retry time 1; connect delay time 1; error wait time 1, 2;
     ipv4 { import none; export all; next hop self; }; }";
 
-/// The TCP connection of the router's session, by its ports; nothing if it is not up.
-fn session(net: &Topology) -> Option<String> {
-    let is_up = birdc(&net.router, "router", "show protocols wan").has("Established");
-    let bgp = "state established '( sport = :179 or dport = :179 )'";
-    let said = net.router.run(&format!("ss -Htn {bgp} | awk '{{ print $3, $4 }}'")).stdout;
-    (is_up && !said.is_empty()).then_some(said)
+fn sessions(net: &Topology) -> Vec<String> {
+    bgp_sessions(&net.router, "router")
 }
 
 /// For longer than the hold time.
 #[track_caller]
-fn keeps_session(net: &Topology, up: &Option<String>) {
-    let is_another = || session(net).is_some_and(|now| Some(now) != *up);
-    let is_lost = holds_within(seconds(12), is_another) || session(net) != *up;
+fn keeps_session(net: &Topology, up: &[String]) {
+    let is_another = || !sessions(net).is_empty() && sessions(net) != up;
+    let is_lost = holds_within(seconds(12), is_another) || sessions(net) != up;
     assert!(!is_lost, "{up:?}; {}", birdc(&net.router, "router", "show protocols all wan"));
 }
 
@@ -416,10 +412,10 @@ fn bird_keeps_its_session() {
     let net = lab();
     let _peer = bird(&net.wan, "peer", PEER);
     let _ours = bird(&net.router, "router", &router_bird("multihop 2;"));
-    eventually(seconds(20), "the session is up", || session(&net).is_some());
+    eventually(seconds(20), "the session is up", || !sessions(&net).is_empty());
     let has_route = || net.router.run("ip route show 203.0.113.0/24").has("via 10.2.0.2 dev wan0");
     eventually(seconds(5), "its route is there", has_route);
-    let up = session(&net);
+    let up = sessions(&net);
     let router = Router::adopt(&net, &CARDS);
     eventually(seconds(5), "xrouter forwards by it", || {
         router.show("routes").iter().any(|route| route["to"] == "203.0.113.0/24")
@@ -439,16 +435,17 @@ fn bird_starts_a_direct_session_anew() {
     let net = lab();
     let _peer = bird(&net.wan, "peer", PEER);
     let _ours = bird(&net.router, "router", &router_bird("direct;"));
-    eventually(seconds(20), "the session is up", || session(&net).is_some());
-    let up = session(&net);
+    eventually(seconds(20), "the session is up", || !sessions(&net).is_empty());
+    let up = sessions(&net);
     let router = Router::adopt(&net, &CARDS);
     eventually(seconds(20), "another session is up, and xrouter forwards by its route", || {
-        session(&net).is_some_and(|now| Some(now) != up)
+        !sessions(&net).is_empty()
+            && sessions(&net) != up
             && router.show("routes").iter().any(|route| route["to"] == "203.0.113.0/24")
     });
     router.stop();
     eventually(seconds(20), "the kernel has its route", || {
-        session(&net).is_some()
+        !sessions(&net).is_empty()
             && net.router.run("ip route show 203.0.113.0/24").has("via 10.2.0.2 dev wan0")
     });
 }

@@ -97,15 +97,27 @@ const WITHOUT: &str = "nexthop via 10.2.0.2 nexthop via 10.4.0.2";
 /// How long it is there, and how long it is not: ten times a second.
 const HALF: Duration = Duration::from_millis(50);
 
-/// A route by these gateways, of which wan has two, and whose MACs are known.
-fn shared(net: &Topology, router: &Router, hops: &str) {
+/// The gateways, of which wan has two, each with its port.
+const GATEWAYS: [(&str, &str); 3] = [("10.2.0.2", "wan"), ("10.2.0.3", "wan"), ("10.4.0.2", "dmz")];
+
+/// The MACs of all gateways are known.
+fn know_gateways(net: &Topology, router: &Router) {
     net.wan.run(&format!("ip addr add 10.2.0.3/24 dev {HOST_DEVICE}")).succeeds();
-    for (gateway, port) in [("10.2.0.2", "wan"), ("10.2.0.3", "wan"), ("10.4.0.2", "dmz")] {
+    for (gateway, port) in GATEWAYS {
         goes_by(net, router, gateway, port);
     }
-    ip(router, &format!("route add {NET} proto bird {hops}"));
-    let count = hops.matches("nexthop").count();
+}
+
+/// The route leads to so many gateways.
+fn leads_to(router: &Router, count: usize) {
     shows(router, NET, |route| route["next_hops"].as_array().map_or(0, Vec::len) == count);
+}
+
+/// A route by these gateways, whose MACs are known.
+fn shared(net: &Topology, router: &Router, hops: &str) {
+    know_gateways(net, router);
+    ip(router, &format!("route add {NET} proto bird {hops}"));
+    leads_to(router, hops.matches("nexthop").count());
 }
 
 /// Again and again, as long as the test is to run.
@@ -172,4 +184,38 @@ fn a_gateway_whose_link_flaps() {
     survivors("a next hop's link", &arrivals, 0);
     goes_by_both(&net, &router, BEHIND);
     verified(&router);
+}
+
+/// As FRR and `ip` make them where the kernel itself is to move no flow in vain: a member fails, so that
+/// the kernel takes it out of the group, and is put in again.
+#[test]
+fn a_member_of_a_resilient_group_that_fails_now_and_then() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    know_gateways(&net, &router);
+    let member = |id: usize, (via, port)| format!("nexthop replace id {id} via {via} dev {port}");
+    for (id, gateway) in (1..).zip(GATEWAYS) {
+        ip(&router, &member(id, gateway));
+    }
+    let group = "id 10 group 1/2/3 type resilient buckets 64 idle_timer 30";
+    ip(&router, &format!("nexthop replace {group}"));
+    ip(&router, &format!("route add {NET} nhid 10 proto bird"));
+    leads_to(&router, 3);
+    let fails = "nexthop del id 2".to_owned();
+    let is_back = format!("{}\nnexthop replace {group}", member(2, GATEWAYS[1]));
+    // Whose flows it takes when it comes back is settled by the first time.
+    let mut ip = Batch::start(&router);
+    ip.tell(&fails);
+    leads_to(&router, 2);
+    ip.tell(&is_back);
+    leads_to(&router, 3);
+    goes_by_both(&net, &router, BEHIND);
+    let stream = Stream::start(&net.lan, BEHIND, &[&net.wan, net.dmz()]);
+    flap(|turn| ip.tell([&fails, &is_back][turn]));
+    ip.end();
+    let arrivals = stream.stop();
+    leads_to(&router, 3);
+    verified(&router);
+    survivors("a member of a resilient group", &arrivals, 1);
+    assert_eq!(arrivals.lost(), 0, "nobody was gone in truth");
 }

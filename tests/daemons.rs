@@ -5,14 +5,14 @@ mod net;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use net::daemon::{bird, birdc, frr, frr_daemon, killed, zebra};
+use net::daemon::{bgp_sessions, bird, bird_again, frr, frr_daemon, killed, vtysh, zebra};
 use net::flood::{Flood, Limit};
 use net::mirror::{
     BEHIND, BEHIND6, NET, NET6, goes_by, goes_by_both, ip, lab, learned, shows, shows_none,
     shows_within, verified,
 };
 use net::stream::Stream;
-use net::{Router, at_length, eventually, figure, frames, seconds};
+use net::{Router, Running, Topology, at_length, eventually, figure, frames, seconds};
 
 /// What BIRD in the router takes from its peers: rather from wan than from dmz.
 const BIRD: &str = "
@@ -46,13 +46,13 @@ const BIRD: &str = "
         ipv6 { import all; export none; };
     }";
 
-/// What BIRD in the host with this subnet tells the router.
-fn peer(subnet: u8) -> String {
+/// What BIRD in the host with this subnet tells the router, in sessions with these settings, too.
+fn peer(subnet: u8, settings: &str) -> String {
     let session = |family: &str, router: String| {
         format!(
             "protocol bgp router{family} {{ local as 6500{subnet}; neighbor {router} as 65001; \
              hold time 9; connect retry time 1; connect delay time 1; error wait time 1, 2; \
-             ipv{family} {{ import none; export all; }}; }}\n"
+             {settings} ipv{family} {{ import none; export all; }}; }}\n"
         )
     };
     format!(
@@ -64,19 +64,16 @@ fn peer(subnet: u8) -> String {
         + &session("6", format!("2001:db8:{subnet}::1"))
 }
 
-/// The sessions of the router's BIRD that are up, each with the moment since when.
 fn sessions(router: &Router) -> Vec<String> {
-    let protocols = birdc(router.host(), "router", "show protocols");
-    let up = protocols.stdout.lines().filter(|line| line.contains("Established"));
-    up.map(str::to_owned).collect()
+    bgp_sessions(router.host(), "router")
 }
 
 #[test]
 fn bird_speaks_bgp_behind_the_taps() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = bird(&net.wan, "wan", &peer(2));
-    let _dmz = bird(net.dmz(), "dmz", &peer(4));
+    let _wan = bird(&net.wan, "wan", &peer(2, ""));
+    let _dmz = bird(net.dmz(), "dmz", &peer(4, ""));
     let ours = bird(router.host(), "router", BIRD);
     let by = |port: &'static str| {
         move |route: &serde_json::Value| route["port"] == port && route["protocol"] == "bird"
@@ -112,7 +109,7 @@ fn bird_speaks_bgp_behind_the_taps() {
 fn sessions_outlive_a_flood() {
     needs_xrouter!();
     let (net, router) = lab();
-    let _wan = bird(&net.wan, "wan", &peer(2));
+    let _wan = bird(&net.wan, "wan", &peer(2, ""));
     let _ours = bird(router.host(), "router", BIRD);
     eventually(seconds(20), "BIRD has its sessions", || sessions(&router).len() == 2);
     // Whence the SYNs come.
@@ -196,6 +193,69 @@ fn frr_is_killed_and_its_route_kept_for_a_time() {
     let asked = "FRR back, its route kept for 5 s and then swept";
     let met = took >= seconds(KEPT) && took <= seconds(2 * KEPT);
     figure("R28", asked, format!("after {took:.1?}"), met);
+}
+
+/// R28: the daemon of a neighbour is dead for a while and comes back, and its routes are forwarded by
+/// meanwhile, since it has said that it would (RFC 4724).
+fn outlives<T>(
+    what: &str,
+    (net, router): (&Topology, &Router),
+    is_up: impl Fn() -> bool,
+    daemon: Running,
+    again: impl FnOnce() -> T,
+) {
+    eventually(seconds(20), "the session is up", &is_up);
+    shows_within(seconds(10), router, NET, |route| route["port"] == "wan");
+    goes_by(net, router, BEHIND, "wan");
+    let stream = Stream::start(&net.lan, BEHIND, &[&net.wan]);
+    killed(daemon);
+    eventually(seconds(5), "the session is down", || !is_up());
+    std::thread::sleep(at_length(seconds(5), seconds(1)));
+    shows(router, NET, |route| route["port"] == "wan");
+    let _again = again();
+    eventually(seconds(20), "the session is up again", &is_up);
+    // What it does not tell again is forgotten soon after.
+    std::thread::sleep(seconds(2));
+    let arrivals = stream.stop();
+    verified(router);
+    let (lost, sent) = (arrivals.lost(), arrivals.sent());
+    let asked = format!("a neighbour's {what} killed and back: no loss on its routes");
+    figure("R28", &asked, format!("{lost} of {sent} lost"), lost == 0);
+}
+
+#[test]
+fn a_neighbours_bird_is_killed_and_comes_back() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    let settings = "graceful restart on; graceful restart time 60;";
+    let theirs = bird(&net.wan, "wan", &peer(2, settings));
+    let _ours = bird(router.host(), "router", BIRD);
+    let is_up = || sessions(&router).len() == 2;
+    outlives("BIRD", (&net, &router), is_up, theirs, || bird_again(&net.wan, "wan"));
+}
+
+/// BGP with one neighbour, for FRR: it tells what is behind it, and keeps its routes when it is killed.
+fn bgp(ours: u16, neighbour: &str, theirs: u16, network: &str) -> String {
+    format!(
+        "router bgp {ours}\n no bgp ebgp-requires-policy\n no bgp network import-check\n \
+         bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n \
+         bgp graceful-restart restart-time 60\n neighbor {neighbour} remote-as {theirs}\n \
+         neighbor {neighbour} timers 3 9\n neighbor {neighbour} timers connect 1\n \
+         address-family ipv4 unicast\n {network}\n exit-address-family\n"
+    )
+}
+
+#[test]
+fn a_neighbours_frr_is_killed_and_comes_back() {
+    needs_xrouter!();
+    let (net, router) = lab();
+    let theirs = bgp(65002, "10.2.0.1", 65001, &format!("network {NET}"));
+    let [_zebra, bgpd] = frr(&net.wan, "wan", "bgpd", &theirs);
+    let _ours = frr(router.host(), "router", "bgpd", &bgp(65001, "10.2.0.2", 65002, ""));
+    let show = ["show bgp neighbors 10.2.0.2"];
+    let is_up = || vtysh(router.host(), "router", "bgpd", &show).has("BGP state = Established");
+    let again = || frr_daemon(&net.wan, "wan", "bgpd", &theirs, "");
+    outlives("FRR", (&net, &router), is_up, bgpd, again);
 }
 
 /// OSPF on these interfaces, for FRR.

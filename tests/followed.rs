@@ -195,6 +195,22 @@ fn the_taps_mac_is_the_cards() {
     card.says("02:00:0a:01:00:01");
 }
 
+/// Even after kill -9: how the card was is noted on it.
+#[test]
+fn a_killed_routers_successor_gives_the_card_its_mac_back() {
+    needs_xrouter!();
+    let (net, router) = started(Topology::builder());
+    let card = || net.router.run(&format!("ip link show dev {LAN_DEVICE}")).succeeds();
+    on_the_router(&router, "link set lan address 02:00:00:00:77:77");
+    eventually(seconds(1), "the card follows", || card().has("02:00:00:00:77:77"));
+    router.kill();
+    card().says("02:00:00:00:77:77").says("mac=02:00:0a:01:00:01");
+    let successor = Router::start(&net, &net.config());
+    net.lan.run("ping -c 1 -W 3 10.2.0.2").succeeds();
+    successor.stop();
+    card().says("link/ether 02:00:0a:01:00:01").does_not_say("alias");
+}
+
 /// A static neighbour of the kernel's is the router's, as long as it is there.
 #[test]
 fn a_neighbour_that_the_kernel_is_told() {

@@ -182,6 +182,14 @@ fn what_leads_out_of_another_device_is_the_kernels() {
     net.lan.run("ping -c 3 -i 0.1 -W 2 10.9.0.2").succeeds();
     assert!(router.counter("lan", "punted") >= before + 3, "up the tap of lan");
     verified(&router);
+    // Of several ways only those by taps are taken, and the others are told.
+    assert_eq!(kernel(&router, "partial"), 0);
+    ip(&router, &format!("route add {NET} nexthop via 10.2.0.2 nexthop via 10.9.0.2"));
+    shows(&router, NET, |route| route["port"] == "wan" && route["elsewhere"] == 1);
+    assert_eq!(kernel(&router, "partial"), 1);
+    router.command("show routes").succeeds().says("not used: 1 by other devices");
+    goes_by(&net, &router, BEHIND, "wan");
+    verified(&router);
     // IPv4 routes go with their device without a word.
     ip(&router, "link del mgmt0");
     shows_none(&router, "10.9.0.0/24");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use net::canary::Canary;
 use net::flood::{Flood, Limit};
+use net::mistakes::wrong_files;
 use net::{BINARY, Config, Outcome, Router, Topology, eventually, figure, frames, seconds};
 
 /// The file is this from now on.
@@ -307,6 +308,12 @@ fn over_http_nothing_is_changed() {
     router.stop();
 }
 
+/// The line that the first mistake is in.
+fn line_of(said: &Outcome) -> Option<usize> {
+    let (_, place) = said.stderr.split_once("router.toml:")?;
+    place.split(':').next()?.parse().ok()
+}
+
 /// R29: files that are wrong in many ways, and none at all.
 #[test]
 fn a_file_with_mistakes_changes_nothing() {
@@ -335,12 +342,17 @@ fn a_file_with_mistakes_changes_nothing() {
         let said = router.command("reload").fails().says(says).says("router.toml:");
         assert!(said.stderr.contains("-->"), "line and column: {said}");
     }
-    let halves = (0..200).map(|n| good.floor_char_boundary(good.len() * n / 200));
-    let broken = halves.map(|at| format!("{}\u{1}{}", &good[..at], &good[at..]));
-    for text in broken.chain(["#".to_owned() + &"x".repeat(1 << 20) + "\n]"]) {
-        fs::write(&file, text).expect("it is writable");
+    for text in wrong_files(&good, 200) {
+        fs::write(&file, &text).expect("it is writable");
         router.signal(libc::SIGHUP);
-        router.command("reload").fails().does_not_say("panicked");
+        let said = router.command("reload").fails().does_not_say("panicked");
+        let line = line_of(&said);
+        let lines = text.split(|&octet| octet == b'\n').count();
+        assert!(
+            line.is_some_and(|line| (1..=lines).contains(&line)),
+            "{line:?} of {lines}: {said}"
+        );
+        is_as_before(&router, &before);
     }
     fs::remove_file(&file).expect("it is there");
     router.command("reload").fails().says("cannot read");
@@ -350,7 +362,7 @@ fn a_file_with_mistakes_changes_nothing() {
     let flight = canary.stop();
     figure(
         "R29",
-        "212 wrong files, none, a folder: loss 0, nothing changed",
+        "211 wrong files, none, a folder: loss 0, nothing changed",
         flight,
         flight.lost_nothing(),
     );

@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use super::survey::Survey;
 use super::{AdoptError, back, names};
 use crate::config::Source;
-use crate::control::Router;
 use crate::control::netlink::belongings::{Belongings, Move};
 use crate::control::netlink::link::Link;
 use crate::control::netlink::{Netlink, NetlinkError, sysctl};
 use crate::control::request::Request;
+use crate::control::{Predecessor, Router};
 
 /// Take over the cards that were looked at: the router, and how long it took from the last moment at
 /// which all was the kernel's to the first at which all was the router's.
@@ -51,7 +51,7 @@ async fn try_to_take(
         began.set(Instant::now());
         switch(netlink, survey).await
     });
-    let router = Router::start_in_place(source, requests, switch).await?;
+    let router = Router::start(source, requests, Predecessor::Kernel(switch)).await?;
     Ok((router, began.get().elapsed()))
 }
 

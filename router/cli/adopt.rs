@@ -87,7 +87,7 @@ async fn route(netlink: &Netlink, survey: &Survey, source: Source) -> anyhow::Re
     let mut running = Box::pin(router.run(pending()));
     tokio::select! {
         () = &mut running => {}
-        () = signals.stop() => {}
+        _ = signals.stop() => {}
         Err(error) = watch(&mut keeper) => tracing::error!("{error}: giving back"),
     }
     // Workers and programs forward by what they know until the kernel can do it.

@@ -5,6 +5,7 @@
 mod adopt;
 mod client;
 mod log;
+mod release;
 mod reload;
 mod run;
 mod show;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::config::edit::Kind;
+use crate::control;
 
 /// A router appliance: AF_XDP in, longest-prefix match, ARP and NDP in userspace, the kernel's own
 /// stack behind a tap.
@@ -50,6 +52,13 @@ enum Command {
     Keep {
         /// The cards
         cards: Vec<String>,
+    },
+    /// Remove what a router that ended, or was killed, has left: taps, routes, cards that are not as they
+    /// were, and the kernel's forwarding in its place (`on_exit = "open"`)
+    Release {
+        /// The configuration that it ran with
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Have the running router follow its file: what differs is changed, and nothing else
     Reload(reload::Load),
@@ -111,7 +120,7 @@ const DESCRIPTORS: usize = 16;
 /// Do what the arguments say.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse() {
-        Cli { config: Some(file), .. } => on_loop(run::run(&file)),
+        Cli { config: Some(file), .. } => on_loop(|kept| run::run(&file, kept)),
         Cli { command: Some(command), .. } => obey(command),
         Cli { config: None, command: None } => {
             return match Cli::command().print_help() {
@@ -138,8 +147,9 @@ fn obey(command: Command) -> anyhow::Result<()> {
             (true, show::What::Routes) => show::verify(&running.socket()?, json),
             (true, _) => bail!("--verify goes with `show routes` only"),
         },
-        Command::Adopt(order) => on_loop(adopt::adopt(order)),
-        Command::Keep { cards } => on_loop(adopt::keep(cards)),
+        Command::Adopt(order) => on_loop(|_| adopt::adopt(order)),
+        Command::Keep { cards } => on_loop(|_| adopt::keep(cards)),
+        Command::Release { config } => release::release(&config),
         Command::Reload(load) => reload::reload(load),
         Command::Confirm(running) => reload::confirm(&running),
         Command::Route(change) => reload::change(Kind::Route, change),
@@ -171,9 +181,13 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Run this on an event loop, with the log on.
-fn on_loop(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+/// Run this on an event loop, with the log on, and with what the service manager has kept.
+fn on_loop<Work>(work: impl FnOnce(Vec<control::Kept>) -> Work) -> anyhow::Result<()>
+where
+    Work: Future<Output = anyhow::Result<()>>,
+{
     log::start();
+    let kept = control::take_kept();
     // The event loop panics where it finds no descriptor; the rest says so.
     let spare: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     drop(spare.context("no descriptors for the event loop")?);
@@ -181,5 +195,5 @@ fn on_loop(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()>
         .enable_all()
         .build()
         .context("no event loop")?;
-    runtime.block_on(work)
+    runtime.block_on(work(kept))
 }

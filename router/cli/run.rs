@@ -9,18 +9,19 @@ use tokio::task::JoinHandle;
 
 use crate::api::Listeners;
 use crate::config::Source;
-use crate::control::Router;
 use crate::control::request::{Handle, Reload};
+use crate::control::{End, Kept, Predecessor, Router};
 
-/// Run the router; returns once it has stopped and the machine is as it was.
-pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
+/// Run the router, with what the service manager has kept of the last one; returns once it has stopped
+/// and the machine is as it was, or a successor's.
+pub(super) async fn run(file: &Path, kept: Vec<Kept>) -> anyhow::Result<()> {
     let source = Source::read(file)?;
     let mut signals = Signals::listen()?;
     let hangups = signal(SignalKind::hangup())?;
     let api = &source.config.api;
     let listeners = Listeners::open(&api.socket, &api.listen).await?;
     let (handle, requests) = Handle::new(file);
-    let router = Router::start(source, requests).await?;
+    let router = Router::start(source, requests, Predecessor::Router(kept)).await?;
     let reloads = tokio::spawn(reload_at(hangups, handle.clone()));
     let api = Api::serve(listeners, handle);
     tracing::info!("routing");
@@ -44,10 +45,16 @@ impl Signals {
     }
 
     /// Wait for one.
-    pub(super) async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) -> End {
         tokio::select! {
-            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = self.terminate.recv() => {
+                tracing::info!("SIGTERM: stopping");
+                End::ForNow
+            }
+            _ = self.interrupt.recv() => {
+                tracing::info!("SIGINT: stopping");
+                End::ForGood
+            }
         }
     }
 }

@@ -183,7 +183,7 @@ fn origin(route: &view::Route) -> String {
 }
 
 fn via(route: &view::Route) -> String {
-    match &route.next_hops[..] {
+    let used = match &route.next_hops[..] {
         [] => or_dash(route.via.as_ref()).to_owned(),
         [one] => one.via.clone(),
         several => {
@@ -191,6 +191,10 @@ fn via(route: &view::Route) -> String {
                 |hop: &view::NextHop| format!("{} {} weight {}", hop.via, hop.port, hop.weight);
             several.iter().map(line).collect::<Vec<_>>().join("\n")
         }
+    };
+    match route.elsewhere {
+        0 => used,
+        others => format!("{used}\nnot used: {others} by other devices"),
     }
 }
 
@@ -311,9 +315,11 @@ fn tables(rows: &[view::Table]) -> Table {
 }
 
 fn kernel(rows: &[view::Kernel]) -> Table {
-    let mut table = table(&["state", "routes", "changes", "overruns", "listings", "refused"]);
+    let mut table =
+        table(&["state", "routes", "partial", "changes", "overruns", "listings", "refused"]);
     for row in rows {
-        let numbers = [row.routes, row.changes, row.overruns, row.listings, row.refused];
+        let view::Kernel { routes, partial, changes, overruns, listings, refused, .. } = *row;
+        let numbers = [routes, partial, changes, overruns, listings, refused];
         let state = good_or_bad(&row.state, "in step");
         table.add_row(std::iter::once(state).chain(numbers.map(number)));
     }

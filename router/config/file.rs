@@ -95,6 +95,12 @@ mod tests {
         write(&file, "new", "again").unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing is left beside it");
         assert!(read(&folder).unwrap_err().to_string().contains("no regular file"));
+        fs::write(&file, b"# ok\nx = \"\xff\"").unwrap();
+        let error = read(&file).unwrap_err().to_string();
+        assert!(
+            error.contains("0xff is not UTF-8") && error.contains("router.toml:2:6"),
+            "{error}"
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::string::FromUtf8Error;
 
 /// Octets of the file, by their place in it.
 pub(super) type Span = Range<usize>;
@@ -136,6 +137,22 @@ impl Mistakes {
         }
         Some(ConfigErrors::Mistakes(errors))
     }
+}
+
+/// What is wrong with a file that is no text at all.
+pub(super) fn no_text(error: &FromUtf8Error, file: &str) -> ConfigErrors {
+    let at = error.utf8_error().valid_up_to();
+    // Up to there the octets are the same.
+    let text = String::from_utf8_lossy(error.as_bytes());
+    let octet = error.as_bytes().get(at).copied().unwrap_or_default();
+    let mistake = Mistake {
+        span: at..at + 1,
+        key: String::new(),
+        message: format!("the octet {octet:#04x} is not UTF-8 here"),
+        help: "save the file as UTF-8 text".to_owned(),
+        earlier: None,
+    };
+    ConfigErrors::Mistakes(vec![placed(mistake, &text, file)])
 }
 
 fn placed(mistake: Mistake, text: &str, file: &str) -> ConfigError {

@@ -35,7 +35,7 @@ pub use mistake::{ConfigError, ConfigErrors};
 pub use neighbour::StaticNeighbour;
 pub use port::{Port, PortMode};
 pub use route::{NEXT_HOPS_MAX, NextHop, Route, RouteAction};
-pub use router::{FastPath, Poll, RouterSection};
+pub use router::{FastPath, OnExit, Poll, RouterSection};
 
 use std::fs;
 use std::net::IpAddr;
@@ -103,9 +103,13 @@ impl Source {
     /// Read and check the file at `path`.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let file = path.display().to_string();
-        match fs::read_to_string(path) {
+        let octets = match fs::read(path) {
+            Ok(octets) => octets,
+            Err(source) => return Err(ConfigErrors::Unreadable { file, source }),
+        };
+        match String::from_utf8(octets) {
             Ok(text) => Self::parse(text, &file),
-            Err(source) => Err(ConfigErrors::Unreadable { file, source }),
+            Err(error) => Err(mistake::no_text(&error, &file)),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct RouterSection {
     pub icmp_errors_per_host_burst: u32,
     /// Whether the taps stay, with their addresses, when the router stops.
     pub taps_persist: bool,
+    /// What becomes of packets when the router ends or dies.
+    pub on_exit: OnExit,
     /// What the hash of a flow starts from, which chooses among several next hops; nothing: another
     /// number at each start.
     pub hash_seed: Option<u32>,
@@ -47,6 +49,15 @@ pub enum FastPath {
     On,
     /// Always the worker.
     Off,
+}
+
+/// What becomes of packets when the router ends or dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnExit {
+    /// Nothing passes any more.
+    Closed,
+    /// The kernel forwards, by the taps.
+    Open,
 }
 
 /// What a worker does when there is nothing to do.
@@ -74,6 +85,7 @@ impl Default for RouterSection {
             icmp_errors_per_host_per_s: 10,
             icmp_errors_per_host_burst: 20,
             taps_persist: false,
+            on_exit: OnExit::Closed,
             hash_seed: None,
         }
     }
@@ -97,6 +109,7 @@ impl RouterSection {
         "icmp_errors_per_host_per_s",
         "icmp_errors_per_host_burst",
         "taps_persist",
+        "on_exit",
         "hash_seed",
     ];
 
@@ -128,6 +141,9 @@ impl RouterSection {
                 section,
             ),
             taps_persist: section.boolean("taps_persist").unwrap_or(default.taps_persist),
+            on_exit: section
+                .choice("on_exit", &[("closed", OnExit::Closed), ("open", OnExit::Open)])
+                .unwrap_or(default.on_exit),
             hash_seed: section.integer("hash_seed", 0..=u32::MAX),
         }
     }

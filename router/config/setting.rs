@@ -46,6 +46,7 @@ pub(super) const AT_START: &[Key<Config>] = &[
     ("[router] busy_poll_us", |c| word(c.router.busy_poll_us)),
     ("[router] busy_poll_budget", |c| word(c.router.busy_poll_budget)),
     ("[router] taps_persist", |c| word(c.router.taps_persist)),
+    ("[router] on_exit", |c| word(c.router.on_exit)),
     ("[router] hash_seed", |c| optional(c.router.hash_seed)),
     ("[tables] neighbours", |c| word(c.tables.neighbours)),
     ("[tables] ipv4_groups", |c| word(c.tables.ipv4_groups)),

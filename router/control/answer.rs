@@ -43,7 +43,7 @@ impl Router {
             Question::Police => serde_json::to_value(self.show_police()),
             Question::Workers => serde_json::to_value(self.show_workers()),
             Question::Tables => serde_json::to_value(self.show_tables()),
-            Question::Kernel => serde_json::to_value([self.mirror.view(self.kernel_routes())]),
+            Question::Kernel => serde_json::to_value(self.show_kernel()),
             Question::Verify => Ok(verify::without_kernel(&self.rib, &self.hops, &self.fib)),
             Question::Reload => serde_json::to_value(self.show_reload()),
             Question::Config => serde_json::to_value(self.show_config()),
@@ -74,6 +74,7 @@ impl Router {
             metric: source.metric,
             kind: kind_name(action).to_owned(),
             next_hops,
+            elsewhere: action.note().map_or(0, |note| note.elsewhere),
         }
     }
 

@@ -9,10 +9,12 @@ use super::netlink::NetlinkError;
 use super::netlink::link::Link;
 use super::netlink::monitor::LinkEvent;
 use super::netlink::quiet::Quieted;
-use super::open::QUEUES_MAX;
+use super::open::{Opened, QUEUES_MAX};
 use super::port::{Card, Port};
+use super::succession::dismiss_heir;
 use crate::id::PortId;
 use crate::io::device::{Device, DeviceError};
+use crate::io::heir::HeirError;
 use crate::io::xdp::XdpError;
 use crate::io::xsk::{Socket, XskError};
 use crate::table::interface::Snapshot;
@@ -33,6 +35,9 @@ pub enum AttachError {
     /// A socket could not be bound.
     #[error(transparent)]
     Xsk(#[from] XskError),
+    /// The kernel could not be made to forward when the router ends.
+    #[error(transparent)]
+    Heir(#[from] HeirError),
     /// The tap could not be made to look like the port.
     #[error(transparent)]
     Tap(#[from] crate::io::tap::TapError),
@@ -97,29 +102,45 @@ fn fewer_queues(device: &str, most: usize, added: usize) -> String {
 }
 
 impl Router {
-    /// Take the port's card: quiet it, bind a socket to each queue, put the XDP program in place,
-    /// and give each worker its part. Either all of it, or nothing remains.
+    /// Take the port's card, and use it. Either all of it, or nothing remains.
     pub(super) async fn attach(&mut self, id: PortId) -> Result<(), AttachError> {
-        let found = self.find(id).await?;
-        self.warn_of_addresses(&found.link).await?;
-        let quieted = self.netlink.quiet(&found.link).await?;
-        let (program, sockets) = match self.open(id, &found.device) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.give_back(quieted).await;
-                return Err(error);
-            }
-        };
-        let card = Card::new(&found.device, found.mtu, quieted, program, &sockets);
-        let outcome = self.take_over(id, card, sockets).await;
+        let opened = self.prepare(id).await?;
+        let mut outcome = self.take_over(id, opened).await;
+        if outcome.is_ok() {
+            outcome = self.activate(id).await;
+        }
         if outcome.is_err() {
             self.detach(id).await;
         }
         outcome
     }
 
+    /// Open the port's card: quiet it, bind a socket to each queue, put the XDP program in place,
+    /// which leaves all to the kernel. Either all of it, or nothing remains.
+    pub(super) async fn prepare(&self, id: PortId) -> Result<Opened, AttachError> {
+        let found = self.find(id).await?;
+        self.warn_of_addresses(&found.link).await?;
+        let quieted = self.netlink.quiet(&found.link).await?;
+        match self.open(id, &found.device) {
+            Ok((program, sockets)) => {
+                Ok(Opened { found, quieted: Some(quieted), program, sockets })
+            }
+            Err(error) => {
+                self.give_back(quieted).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same of a card by which the kernel goes on to forward: it is quieted when it is activated.
+    pub(super) async fn prepare_in_use(&self, id: PortId) -> Result<Opened, AttachError> {
+        let found = self.find(id).await?;
+        let (program, sockets) = self.open(id, &found.device)?;
+        Ok(Opened { found, quieted: None, program, sockets })
+    }
+
     /// The port's card, as it is.
-    pub(super) async fn find(&self, id: PortId) -> Result<Found, AttachError> {
+    async fn find(&self, id: PortId) -> Result<Found, AttachError> {
         let port = &self.ports[id.index()];
         let device = Device::find(&port.config.device)?;
         let link = self
@@ -131,21 +152,37 @@ impl Router {
         Ok(Found { device, link, mtu })
     }
 
-    /// The card is ready: make tap, tables and workers know it.
-    async fn take_over(
-        &mut self,
-        id: PortId,
-        card: Card,
-        sockets: Vec<(usize, Socket)>,
-    ) -> Result<(), AttachError> {
-        self.seat(id, card);
-        self.dress(id).await?;
-        self.connect(id, sockets)?;
-        self.let_in(id).await
+    /// A card that is ready is not wanted any more.
+    pub(super) async fn give_up_card(&self, opened: Opened) {
+        // The program before the sockets, as in `detach`.
+        drop(opened.program);
+        drop(opened.sockets);
+        if let Some(quieted) = opened.quieted {
+            self.give_back(quieted).await;
+        }
     }
 
-    /// The port has a card.
-    pub(super) fn seat(&mut self, id: PortId, mut card: Card) {
+    /// The card is ready: make tap, tables and workers know it.
+    pub(super) async fn take_over(
+        &mut self,
+        id: PortId,
+        opened: Opened,
+    ) -> Result<(), AttachError> {
+        let is_quiet = opened.quieted.is_some();
+        let sockets = self.seat(id, opened);
+        // While the kernel uses the card its tap has to be empty (see `silence`).
+        if is_quiet {
+            self.dress(id).await?;
+        }
+        self.connect(id, sockets)?;
+        self.filter_macvlans(id, true).await;
+        Ok(())
+    }
+
+    /// The port has a card, whose sockets are left.
+    fn seat(&mut self, id: PortId, opened: Opened) -> Vec<(usize, Socket)> {
+        let Opened { found, quieted, program, sockets } = opened;
+        let mut card = Card::new(&found.device, found.mtu, quieted, program, &sockets);
         card.mtu = self.ports[id.index()].tap_mtu.map_or(card.mtu, |tap| tap.min(card.mtu));
         tracing::info!(
             "port {}: {} is taken: {}, {} queues, MTU {}, MAC {} ({})",
@@ -159,14 +196,11 @@ impl Router {
         );
         self.say_lacks(card.lacks);
         self.ports[id.index()].card = Some(card);
+        sockets
     }
 
     /// What is sent, by the tap too, goes out by the card.
-    pub(super) fn connect(
-        &mut self,
-        id: PortId,
-        sockets: Vec<(usize, Socket)>,
-    ) -> Result<(), AttachError> {
+    fn connect(&mut self, id: PortId, sockets: Vec<(usize, Socket)>) -> Result<(), AttachError> {
         let ifindex = self.ports[id.index()].card.as_ref().map(|card| card.ifindex);
         self.xdp.set_device(id, ifindex).map_err(AttachError::Devices)?;
         self.ports[id.index()].choose_engine();
@@ -175,17 +209,33 @@ impl Router {
         self.hops.set_link(id, up, &mut self.fib);
         self.update_groups();
         self.publish();
-        self.distribute(id, sockets)
-    }
-
-    /// What comes in by the card is ours.
-    pub(super) async fn let_in(&mut self, id: PortId) -> Result<(), AttachError> {
-        self.tell_program(id)?;
+        self.distribute(id, sockets)?;
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
-        self.filter_macvlans(id, true).await;
+        Ok(())
+    }
+
+    /// From now on the card's frames are ours.
+    pub(super) async fn activate(&mut self, id: PortId) -> Result<(), AttachError> {
+        self.silence(id).await?;
+        self.tell_program(id)?;
+        self.appoint_heir(id).await?;
         self.claim(id);
         Ok(())
+    }
+
+    /// The kernel, if it has used the card until now, has its tap instead.
+    async fn silence(&mut self, id: PortId) -> Result<(), AttachError> {
+        let port = &self.ports[id.index()];
+        if port.card.as_ref().is_none_or(|card| card.quieted.is_some()) {
+            return Ok(());
+        }
+        let Found { link, .. } = self.find(id).await?;
+        let quieted = self.netlink.quiet(&link).await?;
+        if let Some(card) = &mut self.ports[id.index()].card {
+            card.quieted = Some(quieted);
+        }
+        self.dress(id).await
     }
 
     /// Once: every port lacks the same.
@@ -250,6 +300,8 @@ impl Router {
         // Before the sockets close: closing them under load with the program in place has
         // crashed drivers (kernel bugzilla 217712).
         card.program.detach();
+        let (card, tap) = (card.ifindex, self.ports[id.index()].tap_index);
+        self.note_of(id, dismiss_heir(&self.netlink, card, tap).await);
         self.filter_macvlans(id, false).await;
         self.keep_forwarded(id);
         let Some(card) = self.ports[id.index()].card.take() else { return };
@@ -265,11 +317,9 @@ impl Router {
         self.neighbours.link_changed(id, &mut self.actions);
         self.act();
         self.publish();
-        if let Some(mac) = card.mac_before {
-            // That the card is gone is no error.
-            let _its_mac_back = self.netlink.set_mac(card.ifindex, mac).await;
+        if let Some(quieted) = card.quieted {
+            self.give_back(quieted).await;
         }
-        self.give_back(card.quieted).await;
     }
 
     /// News of a device.

@@ -128,6 +128,11 @@ impl Mirror {
         self.feed.is_some()
     }
 
+    /// Whether the kernel's routes are not all here.
+    pub fn is_behind(&self) -> bool {
+        self.is_on() && (self.is_listing || self.ask_at.is_some())
+    }
+
     fn overrun(&mut self) {
         (self.overruns, self.is_lossy) = (self.overruns + 1, true);
         self.ask_in(STORM);
@@ -156,22 +161,17 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether there may be routes in the kernel that are not here yet.
-    pub fn is_behind(&self) -> bool {
-        let is_asking = self.is_listing || self.ask_at.is_some() || !self.stale.is_empty();
-        self.is_on() && is_asking
-    }
-
     /// How it is, for `show kernel`.
-    pub fn view(&self, routes: u64) -> view::Kernel {
+    fn view(&self, routes: u64, partial: u64) -> view::Kernel {
         let state = match () {
             () if !self.is_on() => "off",
-            () if self.is_behind() => "listing",
+            () if self.is_behind() || !self.stale.is_empty() => "listing",
             () => "in step",
         };
         view::Kernel {
             state: state.to_owned(),
             routes,
+            partial,
             changes: self.changes,
             overruns: self.overruns,
             listings: self.listings,
@@ -280,8 +280,13 @@ impl Router {
         }
     }
 
-    /// How many routes of the kernel there are here.
-    pub(super) fn kernel_routes(&self) -> u64 {
-        self.rib.of_origin(Origin::Kernel).count() as u64
+    /// How it stands with the kernel's routes.
+    pub(super) fn show_kernel(&self) -> Vec<view::Kernel> {
+        let (mut routes, mut partial) = (0, 0);
+        for (_, _, action) in self.rib.of_origin(Origin::Kernel) {
+            routes += 1;
+            partial += u64::from(action.note().is_some_and(|note| note.elsewhere > 0));
+        }
+        vec![self.mirror.view(routes, partial)]
     }
 }

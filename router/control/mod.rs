@@ -2,11 +2,12 @@
 //!
 //! Everything that decides is a function of (state, event, now) and is tested without sockets:
 //! [`neighbour`], [`rib`], [`hops`]. This file is the loop and nothing else; `start.rs` makes what
-//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `takeover.rs` takes those
-//! of a kernel that forwards, `fastpath.rs` says who forwards, `grace.rs` waits for XDP programs,
-//! `membership.rs` follows the kernel's groups, `tap.rs` mends taps, `addresses.rs` has the router's own addresses and `claim.rs`
+//! it needs (`fib.rs`), `attach.rs` takes cards (`open.rs`) and lets them go, `fastpath.rs` says who
+//! forwards, `grace.rs` waits for XDP programs, `membership.rs` follows the
+//! kernel's groups, `tap.rs` mends taps, `addresses.rs` has the router's own addresses and `claim.rs`
 //! speaks for them, `watchdog.rs` sees what stands still, `learn.rs` hears the workers, `mirror.rs`
-//! takes the kernel's routes over, `verify.rs` compares them, `answer.rs` shows it all.
+//! takes the kernel's routes over, `verify.rs` compares them, `answer.rs` shows it all. From one run to
+//! the next: `succession.rs`, `store.rs`, `release.rs`.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -29,13 +30,15 @@ mod open;
 mod plug;
 pub mod port;
 mod ports;
+pub mod release;
 mod reload;
 pub mod request;
 pub mod rib;
 mod speak;
 mod start;
 mod statics;
-pub mod takeover;
+mod store;
+mod succession;
 mod tap;
 mod verify;
 pub mod view;
@@ -52,6 +55,8 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
+pub use crate::io::supervisor::Kept;
+use crate::io::supervisor::State;
 use crate::io::xdp;
 use crate::table::FibWriter;
 use crate::table::interface::Snapshot;
@@ -69,6 +74,8 @@ use reload::Running;
 use request::Request;
 use rib::Rib;
 pub use start::StartError;
+pub use store::take_kept;
+pub use succession::{End, Predecessor, Switch};
 use workers::Handle;
 
 /// Housekeeping: neighbours in use, groups joined, cards that came back, table space.
@@ -101,6 +108,8 @@ pub struct Router {
     policers: Arc<Policers>,
     /// Waits for XDP programs; None until workers run.
     grace: Option<Grace>,
+    /// Taps were there: another router, or the kernel, had the cards until now.
+    inherited: bool,
     netlink: Netlink,
     links: LinkMonitor,
     mirror: Mirror,
@@ -115,20 +124,21 @@ impl Router {
         Nanos::from(self.start.elapsed())
     }
 
-    /// Be the router until `stop` is ready, then leave the machine as it was found.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+    /// Be the router until `stop` is ready, then leave the machine as it was found, or to a successor.
+    pub async fn run(mut self, stop: impl Future<Output = End>) {
         tokio::pin!(stop);
+        store::tell(State::Ready);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut looks = tokio::time::interval(watchdog::INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let how = loop {
             let deadline = self.neighbours.next_deadline();
             let timer = tokio::time::sleep(deadline.unwrap_or(Nanos::MAX).since(self.now()));
             let trial = self.trial_ends();
             let end_of_trial = tokio::time::sleep(trial.unwrap_or(Nanos::MAX).since(self.now()));
             tokio::select! {
-                () = &mut stop => break,
+                how = &mut stop => break how,
                 _ = self.bell.readable() => self.read_mail(),
                 Some(request) = self.requests.recv() => self.serve(request).await,
                 event = self.links.next() => self.link_changed(event).await,
@@ -142,8 +152,9 @@ impl Router {
                 _ = looks.tick() => self.watch(),
                 _ = housekeeping.tick() => self.keep_house().await,
             }
-        }
-        self.stop().await;
+        };
+        store::tell(State::Stopping);
+        self.end(how).await;
     }
 
     async fn serve(&mut self, request: Request) {

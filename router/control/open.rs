@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Router;
-use super::attach::AttachError;
+use super::attach::{AttachError, Found};
 use super::fastpath::Engine;
 use super::lacks::Lacks;
 use super::netlink::quiet::Quieted;
@@ -15,6 +15,17 @@ use crate::io::xsk::{Bind, BindMode, BusyPoll, Socket, XskError};
 
 /// Queues of a card that can be used: the XDP program's map of sockets has that many places.
 pub(super) const QUEUES_MAX: usize = 64;
+
+/// A card that is open, and not used yet.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub found: Found,
+    /// None: the kernel uses it.
+    pub quieted: Option<Quieted>,
+    pub program: Program,
+    /// Each with the worker that it is for.
+    pub sockets: Vec<(usize, Socket)>,
+}
 
 impl Router {
     /// Program and sockets of a card, each socket with the worker that it is for.
@@ -53,7 +64,7 @@ impl Card {
     pub(super) fn new(
         device: &Device,
         mtu: u16,
-        quieted: Quieted,
+        quieted: Option<Quieted>,
         program: Program,
         sockets: &[(usize, Socket)],
     ) -> Self {
@@ -61,7 +72,6 @@ impl Card {
         Self {
             ifindex: device.ifindex,
             mac: device.mac,
-            mac_before: None,
             mtu,
             mtu_max: mtu,
             running: device.running,

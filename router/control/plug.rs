@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Router;
 use super::attach::{AttachError, mtu_of, note};
-use super::start::{StartError, egress, find_device, make_port};
+use super::start::{StartError, Taps, egress, find_device};
+use super::store::Store;
 use crate::config;
 use crate::id::PortId;
 use crate::io::device::Device;
@@ -17,15 +18,15 @@ impl Router {
     /// One more port: tap, next hop, card, addresses.
     pub(super) async fn plug(&mut self, port: &config::Port) -> Result<(), StartError> {
         let device = find_device(port)?;
-        let persist = self.config.router.taps_persist;
-        let made = make_port(port, &device, self.workers.len(), persist, &self.netlink).await?;
+        let (store, workers) = (&mut Store::default(), self.workers.len());
+        let made = Taps { netlink: &self.netlink, store, workers }.make_port(port, &device).await?;
         let outcome = self.hops.set_port(port.id, egress(&device), &mut self.fib);
         outcome.map_err(|full| StartError::Full { what: format!("port {}", port.name), full })?;
         self.ports.put(made);
         self.allow();
         self.give_addresses(port.id, &port.addresses)?;
-        let outcome = self.attach(port.id).await;
-        outcome.map_err(|cause| StartError::Attach { port: port.name.clone(), cause })?;
+        let outcome = self.attach(port.id).await.and_then(|()| self.keep_tap(port.id));
+        outcome.map_err(|cause| self.not_attached(port.id, cause))?;
         self.tell_kernel_of(port.id).await
     }
 
@@ -47,10 +48,8 @@ impl Router {
         self.act();
         self.detach(id).await;
         self.wait_for_workers(id).await;
-        let gone = self.ports.take(id);
-        if let Some(Err(error)) = gone.map(|port| port.tap.forget()) {
-            tracing::warn!("{error}");
-        }
+        self.let_tap_go(id, false);
+        drop(self.ports.take(id));
         self.publish();
         self.allow();
     }

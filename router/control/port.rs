@@ -59,8 +59,6 @@ pub struct Port {
 pub(super) struct Card {
     pub ifindex: u32,
     pub mac: MacAddress,
-    /// Its MAC before somebody gave the tap, and so it, another.
-    pub mac_before: Option<MacAddress>,
     pub mtu: u16,
     /// The most that the MTU can be: by router.toml, or else by the device.
     pub mtu_max: u16,
@@ -81,7 +79,8 @@ pub(super) struct Card {
     pub groups: Vec<MacAddress>,
     /// The worker that sends what control has to say.
     pub sender: usize,
-    pub quieted: Quieted,
+    /// None: the kernel still uses it.
+    pub quieted: Option<Quieted>,
 }
 
 impl Card {

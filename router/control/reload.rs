@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::change::Refused;
 use super::request::{Basis, Order};
-use super::{Router, view};
+use super::{Router, store, view};
 use crate::config::Source;
 use crate::config::difference::{Line, lines};
+use crate::io::supervisor::State;
 use crate::table::meter::Nanos;
 
 /// The configuration that runs, as text.
@@ -85,7 +86,10 @@ impl Router {
         let changes = self.config.changes_to(&new)?;
         let lines = lines(&changes, &self.config, &new);
         if !dry_run {
-            self.apply(&changes, &new).await?;
+            store::tell(State::Reloading);
+            let outcome = self.apply(&changes, &new).await;
+            store::tell(State::Ready);
+            outcome?;
             self.config = new;
             self.running.text = source.text;
             say(&lines);

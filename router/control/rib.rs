@@ -85,6 +85,8 @@ pub struct Note {
     pub table: u8,
     /// How many next hops it told.
     pub hops: u8,
+    /// How many of them lead out of other devices than the taps, and are left out.
+    pub elsewhere: u8,
     /// The next-hop object that it leads through.
     pub object: Option<u32>,
 }

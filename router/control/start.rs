@@ -19,12 +19,14 @@ use super::neighbour::{Limits, Neighbours, Timers};
 use super::netlink::link::Appearance;
 use super::netlink::route::{Hop, Target};
 use super::netlink::{Netlink, NetlinkError};
+use super::open::Opened;
 use super::port::Port;
 use super::ports::Ports;
 use super::reload::Running;
 use super::request::Request;
 use super::rib::{Action, Origin, Rib};
-use super::takeover::Switch;
+use super::store::Store;
+use super::succession::{Predecessor, Switch};
 use super::workers::{Shared, plan_workers, start_workers};
 use crate::config::{self, Config, RouteAction, Source};
 use crate::id::PortId;
@@ -112,34 +114,38 @@ pub(super) fn system(
 }
 
 impl Router {
-    /// Start the router that a file describes. It answers `requests` once it runs.
+    /// Start the router that a file describes, in the place of whoever has had its cards. It answers
+    /// `requests` once it runs.
     ///
     /// # Errors
-    /// [`StartError`], and the machine is as it was.
+    /// [`StartError`], and the machine is as it was, but for what a kernel's [`Switch`] has done.
     pub async fn start(
-        source: Source,
-        requests: mpsc::Receiver<Request>,
-    ) -> Result<Self, StartError> {
-        Self::start_with(source, requests, None).await
-    }
-
-    /// The same, with what is to be done between opening the cards and taking them.
-    pub(super) async fn start_with(
         Source { text, config }: Source,
         requests: mpsc::Receiver<Request>,
-        switch: Option<Switch<'_>>,
+        predecessor: Predecessor<'_>,
     ) -> Result<Self, StartError> {
         if config.ports.is_empty() {
             return Err(StartError::NoPorts);
         }
         let devices: Vec<_> = config.ports.iter().map(find_device).collect::<Result<_, _>>()?;
-        let netlink = Netlink::connect()?;
-        // What a killed router left in the kernel.
-        netlink.withdraw_all_routes().await?;
-        let cores = plan_workers(&config, &devices)?;
-        let ports = make_ports(&config, &devices, cores.len(), &netlink).await?;
+        let (kept, switch) = match predecessor {
+            Predecessor::Router(kept) => (kept, None),
+            Predecessor::Kernel(switch) => (Vec::new(), Some(switch)),
+        };
         let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
-        let (fib, mut writer, xdp) = fib::make(&config, hash_seed)?;
+        // Meanwhile: the kernel clears a hundred megabytes.
+        let tables = tokio::task::spawn_blocking({
+            let config = Config { tables: config.tables, ..Config::default() };
+            move || fib::make(&config, hash_seed)
+        });
+        let netlink = Netlink::connect()?;
+        let cores = plan_workers(&config, &devices)?;
+        let mut store = Store::new(kept);
+        let mut taps = Taps { netlink: &netlink, store: &mut store, workers: cores.len() };
+        let (ports, inherited) = taps.make_ports(&config, &devices).await?;
+        store.close_rest();
+        let tables = tables.await.map_err(io::Error::other);
+        let (fib, mut writer, xdp) = tables.map_err(system("a thread", ""))??;
         let hops = Hops::new(devices.iter().map(egress).collect(), &mut writer)
             .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
         let shared = Shared::new(&config, fib, cores.len(), hash_seed)?;
@@ -162,6 +168,7 @@ impl Router {
             ports,
             workers: Vec::new(),
             grace: None,
+            inherited: inherited || switch.is_some(),
             netlink,
             links,
             mirror,
@@ -171,16 +178,24 @@ impl Router {
             running: Running::new(text),
             config,
         };
+        // What the last router has left is left to the next attempt.
+        let is_left = inherited && switch.is_none() && router.has_successors();
         match router.bring_up(&devices, &cores, &shared, switch).await {
             Ok(()) => Ok(router),
             Err(error) => {
-                router.stop().await;
+                if is_left {
+                    router.leave().await;
+                } else {
+                    router.stop().await;
+                }
                 Err(error)
             }
         }
     }
 
-    /// Routes, workers, cards, neighbours: everything that can fail after the parts are there.
+    /// Routes, workers, cards, neighbours: everything that can fail after the parts are there. What
+    /// takes its time is done before a frame is taken from the kernel, which may be forwarding
+    /// meanwhile.
     async fn bring_up(
         &mut self,
         devices: &[Device],
@@ -193,16 +208,61 @@ impl Router {
         self.workers = start_workers(&self.config, devices, cores, shared)?;
         let grace = Grace::start(self.epochs.clone(), cores.len());
         self.grace = Some(grace.map_err(system("the XDP programs' grace period", ""))?);
+        self.take_cards(switch).await?;
+        self.tell_kernel_of_static().await?;
+        // What a router that was killed has left in the kernel.
+        let wanted: Vec<_> = self.config.routes.iter().map(|route| route.to.trunc()).collect();
+        self.netlink.withdraw_routes_but(&wanted).await?;
+        self.install_neighbours().await?;
+        if self.inherited {
+            self.inherit_routes().await;
+            self.inherit_neighbours().await?;
+        }
+        for id in self.ports.ids() {
+            let outcome = self.activate(id).await.and_then(|()| self.keep_tap(id));
+            outcome.map_err(|cause| self.not_attached(id, cause))?;
+        }
+        self.warn_if_closed()
+    }
+
+    /// All of them, before the first is used: what comes in by one goes out by another.
+    async fn take_cards(&mut self, switch: Option<Switch<'_>>) -> Result<(), StartError> {
+        let mut opened = self.open_cards(switch.is_some()).await?.into_iter();
+        while let Some((id, card)) = opened.next() {
+            if let Err(cause) = self.take_over(id, card).await {
+                self.give_up_cards(opened).await;
+                return Err(self.not_attached(id, cause));
+            }
+        }
+        // Meanwhile what the kernel forwards into the taps is sent.
         match switch {
-            Some(switch) => self.attach_in_place(switch).await?,
-            None => {
-                for id in self.ports.ids() {
-                    self.attach(id).await.map_err(|cause| self.not_attached(id, cause))?;
+            Some(switch) => Ok(switch.await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn open_cards(&self, in_use: bool) -> Result<Vec<(PortId, Opened)>, StartError> {
+        let mut opened = Vec::new();
+        for id in self.ports.ids() {
+            let card = match in_use {
+                true => self.prepare_in_use(id).await,
+                false => self.prepare(id).await,
+            };
+            match card {
+                Ok(card) => opened.push((id, card)),
+                Err(cause) => {
+                    self.give_up_cards(opened.into_iter()).await;
+                    return Err(self.not_attached(id, cause));
                 }
             }
         }
-        self.tell_kernel_of_static().await?;
-        self.install_neighbours().await
+        Ok(opened)
+    }
+
+    async fn give_up_cards(&self, opened: impl Iterator<Item = (PortId, Opened)>) {
+        for (_, card) in opened {
+            self.give_up_card(card).await;
+        }
     }
 
     pub(super) fn not_attached(&self, id: PortId, cause: AttachError) -> StartError {
@@ -269,8 +329,9 @@ impl Router {
     pub(super) async fn stop(mut self) {
         for id in self.ports.ids() {
             self.detach(id).await;
+            self.let_tap_go(id, self.config.router.taps_persist);
         }
-        if let Err(error) = self.netlink.withdraw_all_routes().await {
+        if let Err(error) = self.netlink.withdraw_routes_but(&[]).await {
             tracing::warn!("routes are left in the kernel: {error}");
         }
         tracing::info!("stopped");
@@ -282,40 +343,50 @@ pub(super) fn find_device(port: &config::Port) -> Result<Device, StartError> {
         .map_err(|cause| StartError::Device { port: port.name.clone(), cause })
 }
 
-async fn make_ports(
-    config: &Config,
-    devices: &[Device],
-    workers: usize,
-    netlink: &Netlink,
-) -> Result<Ports, StartError> {
-    let mut ports = Vec::new();
-    for (port, device) in config.ports.iter().zip(devices) {
-        let persist = config.router.taps_persist;
-        ports.push(make_port(port, device, workers, persist, netlink).await?);
-    }
-    Ok(Ports::new(ports))
+/// What taps are made with.
+pub(super) struct Taps<'a> {
+    pub netlink: &'a Netlink,
+    pub store: &'a mut Store,
+    pub workers: usize,
 }
 
-/// A port with its tap, and without its card.
-pub(super) async fn make_port(
-    port: &config::Port,
-    device: &Device,
-    workers: usize,
-    persist: bool,
-    netlink: &Netlink,
-) -> Result<Port, StartError> {
-    let name = &port.name;
-    if let Some(link) = netlink.link(name).await?
-        && link.tap_queues.is_some_and(|queues| queues > 0)
-    {
-        return Err(StartError::TapInUse { port: name.clone() });
+impl Taps<'_> {
+    /// All ports, and whether a tap of one of them was there: an earlier run has left it.
+    async fn make_ports(
+        &mut self,
+        config: &Config,
+        devices: &[Device],
+    ) -> Result<(Ports, bool), StartError> {
+        let (mut ports, mut inherited) = (Vec::new(), false);
+        for (port, device) in config.ports.iter().zip(devices) {
+            inherited |= self.netlink.link(&port.name).await?.is_some();
+            ports.push(self.make_port(port, device).await?);
+        }
+        Ok((Ports::new(ports), inherited))
     }
-    let queues = workers.min(device.queues.receive.max(1) as usize);
-    let tap = Tap::create(name, queues, persist)
-        .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
-    let appearance = Appearance { mac: device.mac, mtu: device.mtu };
-    let index = netlink.dress_tap(name, appearance, true).await?;
-    Ok(Port::new(port.clone(), tap, index))
+
+    /// A port with its tap, and without its card.
+    pub async fn make_port(
+        &mut self,
+        port: &config::Port,
+        device: &Device,
+    ) -> Result<Port, StartError> {
+        let name = &port.name;
+        let link = self.netlink.link(name).await?;
+        let in_use = link.as_ref().and_then(|link| link.tap_queues).unwrap_or(0) as usize;
+        if in_use > self.store.count(name) {
+            return Err(StartError::TapInUse { port: name.clone() });
+        }
+        let queues = self.workers.min(device.queues.receive.max(1) as usize);
+        // A queue may be that of a tap of the same name elsewhere.
+        let kept = |number| link.as_ref().and_then(|_| self.store.take(name, number));
+        let tap = Tap::create(name, queues, kept)
+            .map_err(|cause| StartError::Tap { port: name.clone(), cause })?;
+        let mtu = port.mtu.map_or(device.mtu, |mtu| device.mtu.min(mtu.into()));
+        let appearance = Appearance { mac: device.mac, mtu };
+        let index = self.netlink.dress_tap(name, appearance, true).await?;
+        Ok(Port::new(port.clone(), tap, index))
+    }
 }
 
 /// What is known of the way out by a card before it is taken.

@@ -125,23 +125,16 @@ impl Router {
     async fn follow_tap_mac(&mut self, id: PortId, asked: MacAddress) {
         let port = &mut self.ports[id.index()];
         let Some(card) = &mut port.card else { return };
-        if asked == card.mac {
-            return;
-        }
+        let Some(quieted) = card.quieted.as_mut().filter(|_| asked != card.mac) else { return };
         tracing::info!("port {}: the tap's MAC is {asked}: so is the card's", port.config.name);
-        match self.netlink.set_mac(card.ifindex, asked).await {
-            Ok(()) => {
-                card.mac_before.get_or_insert(card.mac);
-            }
-            Err(error) => {
-                let undone = self.netlink.set_mac(port.tap_index, card.mac).await;
-                self.note_of(id, Err(error));
-                self.note_of(id, undone);
-            }
+        if let Err(error) = self.netlink.give_mac(quieted, card.mac, asked).await {
+            let undone = self.netlink.set_mac(port.tap_index, card.mac).await;
+            self.note_of(id, Err(error));
+            self.note_of(id, undone);
         }
     }
 
-    fn note_of(&self, id: PortId, outcome: Result<(), NetlinkError>) {
+    pub(super) fn note_of(&self, id: PortId, outcome: Result<(), NetlinkError>) {
         if let Err(error) = outcome {
             tracing::warn!("port {}: {error}", self.ports[id.index()].name());
         }
@@ -169,13 +162,14 @@ impl Router {
 
     /// Its routes come back when the news arrives that it is up ([`Router::tap_is`]).
     async fn renew_tap(&mut self, id: PortId) -> Result<(), AttachError> {
-        let persist = self.config.router.taps_persist;
         let port = &mut self.ports[id.index()];
-        let mut tap = Tap::create(port.name(), port.tap_queues.len(), persist)?;
+        let mut tap = Tap::create(port.name(), port.tap_queues.len(), |_| None)?;
         port.tap_index = device::index(port.name())?;
         port.tap_queues = Queues::new(tap.take_queues());
         (port.tap, port.tap_state) = (tap, TapState::Renewed);
         self.dress(id).await?;
+        self.keep_tap(id)?;
+        self.appoint_heir(id).await?;
         let port = &mut self.ports[id.index()];
         for number in 0..port.attach_tap_queues()? {
             self.workers[number].tell(Command::Tap(id, port.tap_queue(number)?));
@@ -201,6 +195,11 @@ impl Queues {
 
     pub fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[tap::Queue] {
+        &self.all
     }
 
     /// The one that is always attached.

@@ -62,6 +62,9 @@ pub struct Route {
     pub kind: String,
     /// All next hops of a route that has some.
     pub next_hops: Vec<NextHop>,
+    /// Next hops of a route of the kernel that lead out of other devices than the taps: no packet goes
+    /// there.
+    pub elsewhere: u8,
 }
 
 /// One next hop of a route.
@@ -200,6 +203,8 @@ pub struct Kernel {
     pub state: String,
     /// Routes of the kernel that are here, in force or not.
     pub routes: u64,
+    /// Those of them of which only some next hops lead out of taps, and the others are left out.
+    pub partial: u64,
     /// Routes that came, went or changed, since the start.
     pub changes: u64,
     /// Times that news came faster than they were read, and some were lost.

@@ -5,9 +5,11 @@
 
 pub mod device;
 pub mod event;
+pub mod heir;
 pub mod offload;
 mod ring;
 pub mod socket;
+pub mod supervisor;
 pub mod tap;
 pub mod xdp;
 pub mod xsk;

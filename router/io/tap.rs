@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 
 use arrayvec::ArrayVec;
 
@@ -23,6 +23,11 @@ pub const PIECES_MAX: usize = 46;
 pub const QUEUES_MAX: usize = 256;
 
 const CLONE_DEVICE: &str = "/dev/net/tun";
+/// `TUN_MINOR` of linux/miscdevice.h, and the major number of such devices.
+const CLONE_NUMBER: libc::dev_t = libc::makedev(10, 200);
+/// What a queue is opened with.
+const FLAGS: libc::c_int =
+    libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
 
 /// A tap cannot be made or changed.
 #[derive(thiserror::Error, Debug)]
@@ -64,30 +69,35 @@ pub struct Tap {
 
 impl Tap {
     /// Make the tap `name` (at most 15 octets) with `queues` queues, or adopt a multi-queue tap of
-    /// that name which an earlier run left behind. With `persist` it outlives this process;
-    /// without, a tap that was persistent no longer is.
+    /// that name which an earlier run left behind. `kept` has the queue of a number that is open
+    /// already, if there is one. The tap goes with the last of its queues, unless it was persistent
+    /// or is made so ([`Tap::persist`]).
     ///
     /// The kernel lets us join a multi-queue tap that another process is using. Whoever calls this
     /// has asked netlink before that none of its queues is taken (`IFLA_TUN_NUM_QUEUES`).
     ///
     /// # Errors
     /// [`TapError`], and no queue is left open.
-    pub fn create(name: &str, queues: usize, persist: bool) -> Result<Self, TapError> {
+    pub fn create(
+        name: &str,
+        queues: usize,
+        mut kept: impl FnMut(usize) -> Option<Queue>,
+    ) -> Result<Self, TapError> {
         let fail = |call| move |source| TapError { device: name.to_owned(), call, source };
         let queues = (0..queues.clamp(1, QUEUES_MAX))
-            .map(|_| attach(name))
+            .map(|number| kept(number).map_or_else(|| attach(name), Ok))
             .collect::<Result<Vec<_>, _>>()?;
         let device = queues[0].file.try_clone().map_err(fail("dup"))?;
-        configure(&device, persist).map_err(|(call, source)| fail(call)(source))?;
+        configure(&device).map_err(|(call, source)| fail(call)(source))?;
         Ok(Self { name: name.to_owned(), device, queues })
     }
 
-    /// From now on the device goes with the last of its queues, persistent or not.
+    /// Whether the device outlives the last of its queues, without a carrier.
     ///
     /// # Errors
     /// [`TapError`].
-    pub fn forget(&self) -> Result<(), TapError> {
-        let outcome = tell(&self.device, libc::TUNSETPERSIST, 0);
+    pub fn persist(&self, persist: bool) -> Result<(), TapError> {
+        let outcome = tell(&self.device, libc::TUNSETPERSIST, persist.into());
         outcome.map_err(|source| TapError {
             device: self.name.clone(),
             call: "TUNSETPERSIST",
@@ -198,6 +208,36 @@ impl Queue {
         Ok(queue)
     }
 
+    /// The queue that an open file is, which an earlier run has left, and the name of its tap.
+    ///
+    /// # Errors
+    /// It is no queue of a tap such as we make, or its tap is gone.
+    pub fn adopt(file: File) -> io::Result<(String, Self)> {
+        let kind = file.metadata()?;
+        if !kind.file_type().is_char_device() || kind.rdev() != CLONE_NUMBER {
+            return Err(io::Error::other("it is no queue of a tap"));
+        }
+        let mut found = ifreq([0; libc::IFNAMSIZ], 0);
+        // SAFETY: TUNGETIFF writes one `ifreq`, which lives until the call returns.
+        check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNGETIFF, &raw mut found) })?;
+        // SAFETY: TUNGETIFF has written the flags.
+        let flags = libc::c_int::from(unsafe { found.ifr_ifru.ifru_flags });
+        if flags & FLAGS != FLAGS {
+            return Err(io::Error::other("it is a queue of another kind"));
+        }
+        let name = found.ifr_name.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0);
+        let name = String::from_utf8(name.collect()).map_err(io::Error::other)?;
+        Ok((name, Self { file }))
+    }
+
+    /// Close the queue. The kernel sends nothing by it any more, also if somebody else has it open,
+    /// and the tap goes with the last of its queues.
+    pub fn let_go(self) {
+        // That the tap is gone is no matter.
+        let _gone = tell(&self.file, libc::TUNSETPERSIST, 0);
+        let _gone = self.set_attached(false);
+    }
+
     /// The same queue once more, for somebody else to write to.
     ///
     /// # Errors
@@ -250,8 +290,7 @@ fn request(name: &str) -> Option<libc::ifreq> {
     for (to, &octet) in ifr_name.iter_mut().zip(name.as_bytes()) {
         *to = libc::c_char::from_ne_bytes([octet]);
     }
-    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
-    Some(ifreq(ifr_name, flags))
+    Some(ifreq(ifr_name, FLAGS))
 }
 
 fn ifreq(ifr_name: [libc::c_char; libc::IFNAMSIZ], flags: libc::c_int) -> libc::ifreq {
@@ -261,14 +300,13 @@ fn ifreq(ifr_name: [libc::c_char; libc::IFNAMSIZ], flags: libc::c_int) -> libc::
 }
 
 /// Settings of the whole device, whichever queue they are made through.
-fn configure(device: &File, persist: bool) -> Result<(), (&'static str, io::Error)> {
+fn configure(device: &File) -> Result<(), (&'static str, io::Error)> {
     let header_len = i32::try_from(HEADER).unwrap_or(i32::MAX);
     set(device, libc::TUNSETVNETHDRSZ, header_len).map_err(|e| ("TUNSETVNETHDRSZ", e))?;
     set(device, libc::TUNSETVNETLE, 1).map_err(|e| ("TUNSETVNETLE", e))?;
     // UDP segmentation (USO) is left out: Linux 6.1 does not know it, and nothing here sends it.
     let offloads = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
-    tell(device, libc::TUNSETOFFLOAD, offloads.into()).map_err(|e| ("TUNSETOFFLOAD", e))?;
-    tell(device, libc::TUNSETPERSIST, persist.into()).map_err(|e| ("TUNSETPERSIST", e))
+    tell(device, libc::TUNSETOFFLOAD, offloads.into()).map_err(|e| ("TUNSETOFFLOAD", e))
 }
 
 /// The calls that take a pointer to a number.
@@ -296,6 +334,13 @@ mod tests {
         assert!(request("lan").is_some() && request("exactly15octets").is_some());
         for wrong in ["", "sixteen-octets--", "lan%d"] {
             assert!(request(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_queue_is_not_adopted() {
+        for path in ["/dev/null", "/etc/hostname", CLONE_DEVICE] {
+            assert!(Queue::adopt(File::open(path).unwrap()).is_err(), "{path}");
         }
     }
 

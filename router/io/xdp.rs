@@ -20,9 +20,10 @@ use crate::id::PortId;
 use crate::packet::ethernet::MacAddress;
 pub use shared::{Barrier, Constants, Shared};
 
-/// The compiled bpf/xrouter.bpf.c. An ELF file is read in words, so it must lie on a word.
+/// An ELF file is read in words, so it must lie on a word.
 #[repr(C, align(8))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub T);
+/// The compiled bpf/xrouter.bpf.c.
 static OBJECT: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/xrouter.bpf.o")));
 
@@ -239,6 +240,20 @@ impl Program {
             .map_err(|cause| self.failed("xsks", cause))
     }
 
+    /// The first queues, so many of them, have no socket any more: what comes in by them is the
+    /// kernel's. (The kernel does the same for sockets that are closed.)
+    pub fn forget_sockets(&self, queues: usize) {
+        for queue in 0..u32::try_from(queues).unwrap_or(u32::MAX) {
+            // A socket that was closed is not there.
+            let _gone = self.parts.xsks.delete(&queue.to_ne_bytes());
+        }
+    }
+
+    /// The map of sockets, by queue.
+    pub fn sockets(&self) -> BorrowedFd<'_> {
+        self.parts.xsks.as_fd()
+    }
+
     /// Let the workers have the frames for this multicast group, or virtual router, too. Joining
     /// again changes nothing. At most 1024 of both.
     pub fn join(&mut self, group: MacAddress) -> Result<(), XdpError> {
@@ -372,6 +387,11 @@ fn query(ifindex: u32) -> libbpf_sys::bpf_xdp_query_opts {
     found
 }
 
+/// The XDP program that is attached to the device, by its number.
+pub fn program_on(ifindex: u32) -> Option<u32> {
+    Some(attached_program(ifindex).0).filter(|&number| number != 0)
+}
+
 /// The number of the program that is attached to the device, 0 if it cannot be known, and the word
 /// by which ip(8) takes it off.
 fn attached_program(ifindex: u32) -> (u32, &'static str) {
@@ -430,7 +450,7 @@ const DESCRIPTORS: usize = 32;
 
 /// Fails as the kernel would where there is no room for them. libbpf takes a descriptor that it does
 /// not get for a feature that the kernel lacks, and remembers that as long as the process lives.
-fn room_for_descriptors() -> io::Result<()> {
+pub(super) fn room_for_descriptors() -> io::Result<()> {
     let one = std::fs::File::open("/dev/null")?;
     let more: io::Result<Vec<_>> = (1..DESCRIPTORS).map(|_| one.try_clone()).collect();
     more.map(drop)
@@ -457,4 +477,4 @@ fn missing(name: &str) -> libbpf_rs::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,13 +4,23 @@
 use std::fs;
 use std::path::Path;
 
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType, RouteVia,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_core::NetlinkMessage;
 use xrouter::io::offload::{GSO_TCPV4, GSO_TCPV6, Header, NEEDS_CSUM};
 use xrouter::packet::ethernet::{self, ether_type};
 use xrouter::packet::text::parse_line;
 use xrouter::packet::{checksum, ipv4, ipv6, protocol, tcp};
 
 use crate::case::{Case, Input};
-use crate::targets::{offload, pipeline};
+use crate::targets::{netlink, offload, pipeline};
 
 /// An input of a target.
 pub struct Seed {
@@ -42,6 +52,7 @@ pub fn all(root: &Path) -> Vec<Seed> {
     seeds.extend(segments());
     seeds.extend(changes());
     seeds.extend(requests());
+    seeds.extend(of_kernel());
     seeds
 }
 
@@ -132,4 +143,104 @@ fn requests() -> Vec<Seed> {
         request("address", "/2001:db8::1"),
         request("no-address", "/10.1.0.256"),
     ]
+}
+
+/// News of the kernel, one of each kind.
+fn of_kernel() -> Vec<Seed> {
+    let seed = |name, messages: Vec<RouteNetlinkMessage>| {
+        let octets: Vec<_> = messages.into_iter().flat_map(message).collect();
+        Seed::new("netlink", name, octets)
+    };
+    let route = RouteNetlinkMessage::NewRoute;
+    vec![
+        seed("routes", vec![route(one_gateway()), route(several_gateways())]),
+        seed("route-gone", vec![RouteNetlinkMessage::DelRoute(one_gateway())]),
+        seed("link", vec![RouteNetlinkMessage::NewLink(link())]),
+        seed("address", vec![RouteNetlinkMessage::NewAddress(address())]),
+        seed("neighbour", vec![RouteNetlinkMessage::NewNeighbour(neighbour())]),
+        Seed::new("netlink", "objects", [object(&[5, 6]), object(&[3])].concat()),
+    ]
+}
+
+fn message(message: RouteNetlinkMessage) -> Vec<u8> {
+    let mut message = NetlinkMessage::from(message);
+    message.finalize();
+    let mut octets = vec![0; message.buffer_len()];
+    message.serialize(&mut octets);
+    octets
+}
+
+fn one_gateway() -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.kind = RouteType::Unicast;
+    message.header.destination_prefix_length = 24;
+    let [to, via] =
+        [[203, 0, 113, 0], [10, 2, 0, 2]].map(|octets| RouteAddress::Inet(octets.into()));
+    let (table, metric) = (RouteAttribute::Table(254), RouteAttribute::Priority(32));
+    let (to, via) = (RouteAttribute::Destination(to), RouteAttribute::Gateway(via));
+    message.attributes = vec![to, table, metric, via, RouteAttribute::Oif(3)];
+    message
+}
+
+/// Over IPv6, and through a next-hop object.
+fn several_gateways() -> RouteMessage {
+    let mut message = one_gateway();
+    message.attributes.truncate(3);
+    let hop = |index: u32| {
+        let mut hop = RouteNextHop::default();
+        hop.interface_index = index;
+        hop.hops = 2;
+        hop.attributes = vec![RouteAttribute::Via(RouteVia::Inet6([0xfe; 16].into()))];
+        hop
+    };
+    message.attributes.push(RouteAttribute::MultiPath(vec![hop(3), hop(4)]));
+    message.attributes.push(RouteAttribute::NhId(7));
+    message
+}
+
+fn link() -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = 3;
+    let mac = LinkAttribute::Address(vec![2, 0, 0, 0, 0, 1]);
+    message.attributes = vec![LinkAttribute::IfName("lan".into()), mac, LinkAttribute::Mtu(1500)];
+    message
+}
+
+fn address() -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 24;
+    message.attributes = vec![AddressAttribute::Local([10, 1, 0, 1].into())];
+    message
+}
+
+fn neighbour() -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.state = NeighbourState::Permanent;
+    message.attributes = vec![
+        NeighbourAttribute::Destination(NeighbourAddress::Inet([10, 1, 0, 9].into())),
+        NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, 9]),
+    ];
+    message
+}
+
+/// A next-hop object: a gateway, or a group of these. The library has no such message.
+fn object(of: &[u32]) -> Vec<u8> {
+    let attribute = |kind: u16, value: &[u8]| {
+        let len = u16::try_from(value.len() + 4).expect("short");
+        [&len.to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
+    };
+    let members: Vec<u8> =
+        of.iter().flat_map(|id| [id.to_ne_bytes(), [1, 0, 0, 0]].concat()).collect();
+    let leads = if of.len() > 1 {
+        attribute(2, &members) // NHA_GROUP
+    } else {
+        [attribute(5, &members[..4]), attribute(6, &[10, 2, 0, 2])].concat() // NHA_OIF, NHA_GATEWAY
+    };
+    let body = [&[2, 0, 0, 0, 0, 0, 0, 0][..], &attribute(1, &7u32.to_ne_bytes()), &leads].concat();
+    let len = u32::try_from(body.len() + 16).expect("short");
+    let kind = [netlink::RTM_NEWNEXTHOP.to_ne_bytes(), [0, 0]].concat();
+    [&len.to_ne_bytes()[..], &kind, &[0; 8], &body].concat()
 }

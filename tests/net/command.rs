@@ -1,6 +1,8 @@
 //! Commands in a namespace, each with a time limit and its output kept in files.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -47,9 +49,27 @@ impl Namespace {
 
     /// Start a program with these arguments, without a shell between: the process is the program.
     pub fn spawn_args(&self, arguments: &[&str]) -> Running {
+        self.start(self.command(arguments), arguments)
+    }
+
+    /// The same for a program that finds these descriptors open, from 3 on.
+    pub fn spawn_passing(&self, arguments: &[&str], descriptors: &[BorrowedFd<'_>]) -> Running {
+        let mut command = self.command(arguments);
+        let descriptors: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        // SAFETY: between fork and exec `pass` makes system calls only; the descriptors are open as
+        // long as this call lasts.
+        unsafe { command.pre_exec(move || pass(&descriptors)) };
+        self.start(command, arguments)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         // Not `ip netns exec`: that mounts a /sys of its own.
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display())).arg("--").args(arguments);
+        command
+    }
+
+    fn start(&self, command: Command, arguments: &[&str]) -> Running {
         Running::start(command, &format!("{}: {}", self.name, arguments.join(" ")), self)
     }
 
@@ -190,6 +210,25 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Have these descriptors be 3, 4 and so on in the program that is about to be executed.
+fn pass(descriptors: &[RawFd]) -> io::Result<()> {
+    /// Above all that are passed.
+    const ASIDE: RawFd = 200;
+    let check = |result: RawFd| match result {
+        0.. => Ok(result),
+        _ => Err(io::Error::last_os_error()),
+    };
+    for (aside, &descriptor) in (ASIDE..).zip(descriptors) {
+        // SAFETY: numbers only.
+        check(unsafe { libc::dup3(descriptor, aside, libc::O_CLOEXEC) })?;
+    }
+    for (number, aside) in (3..).zip(ASIDE..).take(descriptors.len()) {
+        // SAFETY: numbers only.
+        check(unsafe { libc::dup2(aside, number) })?;
+    }
+    Ok(())
 }
 
 fn read(path: &PathBuf) -> String {

@@ -16,7 +16,7 @@
 //! | `ROUTER=kernel` | the kernel forwards instead of xrouter: the oracle, and the harness's own test |
 //! | `ENGINE=xdp` | plain packets are forwarded by the XDP program where it can, not by the worker |
 //! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute |
-//! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes |
+//! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes; a million routes |
 //! | `FIGURES=file` | figures that the bar for reliability asks for are added to this file |
 //!
 //! Nothing here sleeps to wait for something: [`eventually`] polls with a deadline.
@@ -40,12 +40,14 @@ pub mod join;
 mod kernel;
 pub mod ledger;
 pub mod mirror;
+pub mod mistakes;
 pub mod names;
 #[path = "../oracle/random.rs"]
 pub mod random;
 mod router;
 pub mod state;
 pub mod stream;
+pub mod supervisor;
 mod topology;
 mod usage;
 pub mod wire;
@@ -56,7 +58,7 @@ pub use command::{Namespace, Outcome, Running};
 pub use complaints::kernel_complaints;
 pub use example::{example, example_path};
 pub use figure::figure;
-pub use router::{BINARY, Config, Router, launch};
+pub use router::{BINARY, Config, Router, launch, write};
 pub use topology::{
     Builder, DMZ_DEVICE, HOST_DEVICE, Host, LAN_DEVICE, Topology, WAN_DEVICE, device_counter, ip,
     sysctl,
@@ -125,7 +127,7 @@ pub fn fastpath() -> &'static str {
 }
 
 /// Whether an environment variable is set to something but 0.
-fn is_set(variable: &str) -> bool {
+pub fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 

@@ -151,9 +151,14 @@ impl Router {
         if kernel_is_router() {
             return Self::kernel(net, config);
         }
-        let process = Some(launch(net, config));
-        let socket = config.socket.clone();
-        Self { namespace: net.router.clone(), socket, process }.ready()
+        Self::of(net, config, launch(net, config))
+    }
+
+    /// A process that has been started with this configuration; returns once it answers.
+    #[track_caller]
+    pub fn of(net: &Topology, config: &Config, process: Running) -> Self {
+        let (namespace, socket) = (net.router.clone(), config.socket.clone());
+        Self { namespace, socket, process: Some(process) }.ready()
     }
 
     /// The router that takes over the cards of the kernel that forwards, with these words after
@@ -209,6 +214,11 @@ impl Router {
     /// Whether the process lives. (The kernel always does.)
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_none_or(Running::is_running)
+    }
+
+    /// Whether it is the kernel that forwards.
+    pub fn is_kernel(&self) -> bool {
+        self.process.is_none()
     }
 
     /// What it has logged.
@@ -360,7 +370,12 @@ impl Drop for Router {
 
 /// Write the configuration and start xrouter with it, without waiting for it to be ready.
 pub fn launch(net: &Topology, config: &Config) -> Running {
+    net.router.spawn_args(&[BINARY, "-c", &write(net, config)])
+}
+
+/// Write the configuration; where it is.
+pub fn write(net: &Topology, config: &Config) -> String {
     let file = net.directory.join("router.toml");
     fs::write(&file, config.to_string()).expect("the test's directory is writable");
-    net.router.spawn_args(&[BINARY, "-c", &file.display().to_string()])
+    file.display().to_string()
 }

@@ -1,4 +1,4 @@
-//! What an operator finds in a namespace, to be compared with what was there before.
+//! The machine as an operator finds it, before the router and after.
 
 use super::command::Namespace;
 
@@ -11,6 +11,7 @@ pub fn state(namespace: &Namespace) -> String {
         "ip -6 route show table all | sed 's/expires [^ ]*//'",
         "ip rule; ip -6 rule",
         "bpftool net",
+        "tc qdisc show",
         "for d in lan0 wan0; do ethtool -k $d; ethtool -l $d; done",
         "sysctl -a 2>/dev/null | grep -E '^net.(ipv4|ipv6|core)' | \
          grep -vE 'random|stable_secret|nf_|flowcache|rt_cache|fs.|uuid|mem'",
@@ -19,6 +20,7 @@ pub fn state(namespace: &Namespace) -> String {
     looks.map(|look| format!("# {look}\n{}", namespace.run(look).stdout)).join("\n")
 }
 
+/// The two differ in no line.
 #[track_caller]
 pub fn same_state(before: &str, after: &str) {
     let differs = |a: &str, b: &str| -> Vec<_> {

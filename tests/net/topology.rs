@@ -294,6 +294,11 @@ impl Topology {
         Config::new(&self.directory, self.far.is_some(), self.dmz.is_some())
     }
 
+    /// The same without the port of the third link.
+    pub fn config_without_dmz(&self) -> Config {
+        Config::new(&self.directory, self.far.is_some(), false)
+    }
+
     /// A veth pair between lan and the router; again after [`Self::unplug`].
     pub fn plug_lan(&self) {
         self.plug_lan_with(self.builder.queues);

@@ -204,22 +204,23 @@ impl Table {
 
     /// What the route does; nothing if all of its devices are down.
     fn action(&self, route: &KernelRoute, table: u8, taps: &[u32]) -> Option<Action> {
-        let does = match route.kind {
-            Kind::Blackhole => Action::Configured(RouteAction::Blackhole),
-            Kind::Unreachable => Action::Configured(RouteAction::Unreachable),
-            Kind::Prohibit => Action::Configured(RouteAction::Prohibit),
-            Kind::Local => Action::Kernel,
+        let (does, elsewhere) = match route.kind {
+            Kind::Blackhole => (Action::Configured(RouteAction::Blackhole), 0),
+            Kind::Unreachable => (Action::Configured(RouteAction::Unreachable), 0),
+            Kind::Prohibit => (Action::Configured(RouteAction::Prohibit), 0),
+            Kind::Local => (Action::Kernel, 0),
             Kind::Unicast => self.unicast(route, taps)?,
         };
         let (protocol, object) = (route.protocol, route.object);
-        let note = Note { protocol, table, hops: count(&route.hops), object };
+        let note = Note { protocol, table, hops: count(&route.hops), elsewhere, object };
         Some(Action::Mirrored(note, Box::new(does)))
     }
 
-    /// The gateways behind our taps, or else the link of one. What leads elsewhere is the kernel's.
-    fn unicast(&self, route: &KernelRoute, taps: &[u32]) -> Option<Action> {
+    /// The gateways behind our taps, or else the link of one; and how many next hops lead elsewhere
+    /// beside them. What only leads elsewhere is the kernel's.
+    fn unicast(&self, route: &KernelRoute, taps: &[u32]) -> Option<(Action, u8)> {
         let Some(hops) = self.hops_of(route) else {
-            return Some(Action::Configured(RouteAction::Blackhole));
+            return Some((Action::Configured(RouteAction::Blackhole), 0));
         };
         let living = hops.iter().filter(|hop| !hop.dead);
         let port = |hop: &KernelHop| {
@@ -234,10 +235,14 @@ impl Table {
         let mut via: Vec<_> = ours.iter().filter_map(gateway).take(NEXT_HOPS_MAX).collect();
         // IPv6 tells them in one order and lists them in another.
         via.sort_unstable_by_key(|hop| (hop.port, hop.via));
+        let elsewhere = hops.iter().filter(|hop| port(hop).is_none()).count();
+        let elsewhere = u8::try_from(elsewhere).unwrap_or(u8::MAX);
         match ours.first() {
-            Some(_) if !via.is_empty() => Some(Action::Configured(RouteAction::Via(via))),
-            Some(&(port, _)) => Some(Action::Connected(port)),
-            None => living.clone().next().map(|_| Action::Kernel),
+            Some(_) if !via.is_empty() => {
+                Some((Action::Configured(RouteAction::Via(via)), elsewhere))
+            }
+            Some(&(port, _)) => Some((Action::Connected(port), elsewhere)),
+            None => living.clone().next().map(|_| (Action::Kernel, 0)),
         }
     }
 

@@ -14,12 +14,33 @@
 #![forbid(unsafe_code)]
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 
-use super::entry::{Key, Queue};
+use super::entry::{Entry, Key, Queue, State};
 use super::{Action, Neighbours};
+use crate::id::PortId;
+use crate::packet::ethernet::MacAddress;
 use crate::table::meter::Nanos;
 
 impl Neighbours {
+    /// A neighbour that the kernel knew when this router began. It is sent to at once, and then asked
+    /// whether it is still there, as one that is STALE.
+    pub fn adopt(
+        &mut self,
+        port: PortId,
+        address: IpAddr,
+        mac: MacAddress,
+        now: Nanos,
+        out: &mut Vec<Action>,
+    ) {
+        let key = (port, address);
+        if self.cache.get(&key).is_none() && self.room_to_learn(out) {
+            self.cache.insert(key, Entry::new(now));
+            self.learn(&key, mac, State::Stale, now);
+            out.push(Action::Install { port, address, mac, state: State::Stale });
+        }
+    }
+
     /// Make room for an INCOMPLETE entry. False if there is none to be had.
     pub(super) fn room_to_resolve(&mut self, key: &Key, now: Nanos, out: &mut Vec<Action>) -> bool {
         let max = self.limits.incomplete_max;

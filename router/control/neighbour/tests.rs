@@ -584,3 +584,18 @@ fn the_words_are_those_of_linux() {
     assert_eq!(words, ["INCOMPLETE", "REACHABLE", "STALE", "PERMANENT"]);
     assert_eq!(format!("{:<10}|", State::Probe), "PROBE     |");
 }
+
+#[test]
+fn what_the_kernel_knew_is_used_at_once_and_asked_for() {
+    let mut lab = Lab::new();
+    let (port, now) = (lab.port, lab.now);
+    lab.table.adopt(port, HOST, A, now, &mut lab.done);
+    assert_eq!(lab.done, [Action::Install { port, address: HOST, mac: A, state: State::Stale }]);
+    assert_eq!(lab.wanted(HOST), Wanted::Usable(A));
+    assert_eq!(lab.table.get(port, HOST, now).unwrap().state, State::Delay);
+    // What is known here already is not forgotten for it.
+    lab.done.clear();
+    lab.table.adopt(port, HOST, B, now, &mut lab.done);
+    assert!(lab.done.is_empty());
+    assert_eq!(lab.table.get(port, HOST, now).unwrap().mac, Some(A));
+}

@@ -27,6 +27,29 @@ pub struct Address {
     pub usable: bool,
 }
 
+impl Address {
+    /// What a message tells; None if it has no address of IP's.
+    ///
+    /// With a peer (point to point), `Local` is the address and `Address` the peer's; IPv6 addresses
+    /// without a peer have no `Local`.
+    pub fn of(message: &AddressMessage) -> Option<Self> {
+        let (mut local, mut other, mut ours) = (None, None, false);
+        for attribute in &message.attributes {
+            match attribute {
+                AddressAttribute::Local(address) => local = Some(*address),
+                AddressAttribute::Address(address) => other = Some(*address),
+                AddressAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
+                _ => {}
+            }
+        }
+        let net = IpNet::new(local.or(other)?, message.header.prefix_len).ok()?;
+        let flags = message.header.flags;
+        let unusable = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
+        let permanent = flags.contains(AddressHeaderFlags::Permanent);
+        Some(Self { net, permanent, ours, usable: !flags.intersects(unusable) })
+    }
+}
+
 /// What [`Netlink::sync_addresses`] does: a plan, made before anything is touched.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Changes {
@@ -74,7 +97,7 @@ impl Netlink {
         let dump = self.handle.address().get().set_link_index_filter(index).execute();
         let found: Result<Vec<AddressMessage>, _> = dump.try_collect().await;
         let messages = found.map_err(|e| failed(index, "list addresses", e))?;
-        Ok(messages.iter().filter_map(of).collect())
+        Ok(messages.iter().filter_map(Address::of).collect())
     }
 
     /// Give the device the `wanted` addresses and take from it those that we gave before and that
@@ -152,25 +175,6 @@ fn family(address: IpAddr) -> AddressFamily {
 
 fn failed(index: u32, call: &'static str, error: rtnetlink::Error) -> NetlinkError {
     NetlinkError::new(format_args!("device {index}"), call, error)
-}
-
-/// With a peer (point to point), `Local` is the address and `Address` the peer's; IPv6 addresses
-/// without a peer have no `Local`.
-pub(super) fn of(message: &AddressMessage) -> Option<Address> {
-    let (mut local, mut other, mut ours) = (None, None, false);
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(*address),
-            AddressAttribute::Address(address) => other = Some(*address),
-            AddressAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
-            _ => {}
-        }
-    }
-    let net = IpNet::new(local.or(other)?, message.header.prefix_len).ok()?;
-    let flags = message.header.flags;
-    let permanent = flags.contains(AddressHeaderFlags::Permanent);
-    let usable = !flags.intersects(AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed);
-    Some(Address { net, permanent, ours, usable })
 }
 
 #[cfg(test)]

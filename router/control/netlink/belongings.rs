@@ -21,7 +21,7 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 
-use super::address::{self, Address};
+use super::address::Address;
 use super::object::{self, RTM_GETNEXTHOP, RTM_NEWNEXTHOP};
 use super::routes::KernelRoute;
 use super::{Netlink, NetlinkError, raw};
@@ -70,7 +70,10 @@ impl Netlink {
             let addresses: Result<Vec<_>, _> = dump.try_collect().await;
             found.addresses.extend(addresses.map_err(listing("addresses"))?);
         }
-        found.neighbours = self.neighbours_behind(devices).await?;
+        let dump = self.handle.neighbours().get().execute();
+        let neighbours: Result<Vec<_>, _> = dump.try_collect().await;
+        found.neighbours = neighbours.map_err(listing("neighbours"))?;
+        found.neighbours.retain(|n| devices.contains(&n.header.ifindex) && is_known(n));
         for (number, &device) in devices.iter().enumerate() {
             let routes = self.routes_through(device).await?;
             let is_new = |route: &RouteMessage| {
@@ -83,29 +86,6 @@ impl Netlink {
         let moves: Vec<Move> = devices.iter().map(|&device| (device, device)).collect();
         found.objects = objects(&moves)?;
         Ok(found)
-    }
-
-    /// Whom the kernel knows behind these devices, each with its device.
-    ///
-    /// # Errors
-    /// [`NetlinkError`].
-    pub async fn known_neighbours(
-        &self,
-        devices: &[u32],
-    ) -> Result<Vec<(u32, Known)>, NetlinkError> {
-        let messages = self.neighbours_behind(devices).await?;
-        Ok(messages.iter().filter_map(|m| Some((m.header.ifindex, known(m)?))).collect())
-    }
-
-    async fn neighbours_behind(
-        &self,
-        devices: &[u32],
-    ) -> Result<Vec<NeighbourMessage>, NetlinkError> {
-        let dump = self.handle.neighbours().get().execute();
-        let found: Result<Vec<NeighbourMessage>, _> = dump.try_collect().await;
-        let mut messages = found.map_err(listing("neighbours"))?;
-        messages.retain(|n| devices.contains(&n.header.ifindex) && is_known(n));
-        Ok(messages)
     }
 
     /// The kernel lists these routes only, but for one that does not know how to.
@@ -172,7 +152,7 @@ impl Netlink {
     /// flags afterwards.
     async fn give_address(&self, address: &AddressMessage) -> Result<(), NetlinkError> {
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
-        let name = address::of(address).map_or_else(String::new, |address| address.net.to_string());
+        let name = Address::of(address).map_or_else(String::new, |address| address.net.to_string());
         if address.header.family == AddressFamily::Inet6 {
             let first = RouteNetlinkMessage::NewAddress(without_detection(address));
             self.send(first, flags, &name, "give address").await?;
@@ -247,7 +227,7 @@ impl Belongings {
     #[must_use]
     pub fn labelled_as(mut self, before: &Self) -> Self {
         for address in &mut self.addresses {
-            let same = |other: &&AddressMessage| address::of(other) == address::of(address);
+            let same = |other: &&AddressMessage| Address::of(other) == Address::of(address);
             let Some(label) = before.addresses.iter().find(same).and_then(label) else { continue };
             address.attributes.retain(|a| !matches!(a, AddressAttribute::Label(_)));
             address.attributes.push(AddressAttribute::Label(label));
@@ -258,7 +238,7 @@ impl Belongings {
     /// The addresses of a device.
     pub fn addresses(&self, device: u32) -> Vec<Address> {
         let of = self.addresses.iter().filter(|address| address.header.index == device);
-        of.filter_map(address::of).collect()
+        of.filter_map(Address::of).collect()
     }
 
     /// The neighbours behind a device.

@@ -172,13 +172,8 @@ impl Feed {
         }
     }
 
-    fn parse(&mut self, mut octets: &[u8], tell: &mut impl FnMut(News)) -> io::Result<()> {
-        while let Ok(message) = NetlinkBuffer::new_checked(octets) {
-            self.understand(&message, tell)?;
-            let length = (message.length() as usize).next_multiple_of(4);
-            octets = octets.get(length..).unwrap_or_default();
-        }
-        Ok(())
+    fn parse(&mut self, octets: &[u8], tell: &mut impl FnMut(News)) -> io::Result<()> {
+        messages(octets).try_for_each(|message| self.understand(&message, tell))
     }
 
     fn understand(
@@ -242,6 +237,16 @@ impl Feed {
         let octets = raw::request(kind, NLM_F_DUMP, self.sequence, &body);
         self.socket.socket_ref().send_to(&octets, &SocketAddr::new(0, 0), 0).map(drop)
     }
+}
+
+/// The messages of one read, as far as they are whole.
+pub fn messages(mut octets: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
+    std::iter::from_fn(move || {
+        let message = NetlinkBuffer::new_checked(octets).ok()?;
+        let length = (message.length() as usize).next_multiple_of(4);
+        octets = octets.get(length..).unwrap_or_default();
+        Some(message)
+    })
 }
 
 fn way(flags: u16) -> Way {

@@ -108,6 +108,22 @@ impl Netlink {
         Ok(link.index)
     }
 
+    /// Whether filters of traffic hang from the device, in or out (tc(8), clsact).
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn has_filters(&self, index: u32) -> Result<bool, NetlinkError> {
+        let failed = |e| NetlinkError::new(format_args!("device {index}"), "list filters", e);
+        let filters = || self.handle.traffic_filter(index.try_into().unwrap_or_default()).get();
+        for request in [filters().ingress(), filters().egress()] {
+            let found: Result<Vec<_>, _> = request.execute().try_collect().await;
+            if !found.map_err(failed)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Set the device's MAC.
     ///
     /// # Errors

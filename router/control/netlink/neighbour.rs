@@ -12,6 +12,9 @@ use netlink_packet_route::route::RouteProtocol;
 use super::{Netlink, NetlinkError, PROTOCOL};
 use crate::packet::ethernet::MacAddress;
 
+/// A neighbour: its device's number, its address, its MAC.
+pub type Known = ((u32, IpAddr), MacAddress);
+
 impl Netlink {
     /// Tell the kernel a neighbour's MAC for good: no ARP or NDP that comes up the tap changes it.
     /// It takes the place of what the kernel has learned.
@@ -51,19 +54,32 @@ impl Netlink {
     ///
     /// # Errors
     /// [`NetlinkError`].
-    pub async fn static_neighbours(
+    pub async fn static_neighbours(&self) -> Result<Vec<Known>, NetlinkError> {
+        self.neighbours(static_mac).await
+    }
+
+    /// The neighbours that the kernel has learned, by device and address.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn learned_neighbours(&self) -> Result<Vec<Known>, NetlinkError> {
+        self.neighbours(learned_mac).await
+    }
+
+    async fn neighbours(
         &self,
-    ) -> Result<Vec<((u32, IpAddr), MacAddress)>, NetlinkError> {
+        mac: fn(&NeighbourMessage) -> Option<MacAddress>,
+    ) -> Result<Vec<Known>, NetlinkError> {
         let dump = self.handle.neighbours().get().execute();
         let found: Result<Vec<NeighbourMessage>, _> = dump.try_collect().await;
         let messages = found.map_err(|e| NetlinkError::new("neighbours", "list", e))?;
-        Ok(messages.iter().filter_map(|m| Some((key(m)?, static_mac(m)?))).collect())
+        Ok(messages.iter().filter_map(|m| Some((key(m)?, mac(m)?))).collect())
     }
 }
 
 /// Which neighbour a message is about: its device and its address. None if it is no neighbour of
 /// IP's, but a bridge's or a tunnel's.
-pub(super) fn key(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
+pub fn key(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
             Some(IpAddr::V4(*address))
@@ -78,7 +94,7 @@ pub(super) fn key(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
 
 /// The MAC of a neighbour that somebody other than we has told the kernel for good. Groups have
 /// such entries, too, made by the kernel itself.
-pub(super) fn static_mac(message: &NeighbourMessage) -> Option<MacAddress> {
+pub fn static_mac(message: &NeighbourMessage) -> Option<MacAddress> {
     if !matches!(message.header.state, NeighbourState::Permanent | NeighbourState::Noarp) {
         return None;
     }
@@ -86,6 +102,22 @@ pub(super) fn static_mac(message: &NeighbourMessage) -> Option<MacAddress> {
     if message.attributes.contains(&ours) {
         return None;
     }
+    mac_of(message)
+}
+
+/// The MAC of a neighbour that the kernel has learned, and uses.
+fn learned_mac(message: &NeighbourMessage) -> Option<MacAddress> {
+    let usable = matches!(
+        message.header.state,
+        NeighbourState::Reachable
+            | NeighbourState::Stale
+            | NeighbourState::Delay
+            | NeighbourState::Probe
+    );
+    mac_of(message).filter(|_| usable)
+}
+
+fn mac_of(message: &NeighbourMessage) -> Option<MacAddress> {
     let mac = message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::LinkLayerAddress(octets) => octets.as_slice().try_into().ok(),
         _ => None,
@@ -118,6 +150,10 @@ mod tests {
         assert_eq!(of(NeighbourState::Reachable, host, 0), None);
         assert_eq!(of(NeighbourState::Noarp, group, 0), None);
         assert_eq!(of(NeighbourState::Permanent, host, PROTOCOL), None, "ours");
+        let learned = |state| learned_mac(&message(state, host, 0));
+        assert_eq!(learned(NeighbourState::Stale), Some(MacAddress(host)));
+        assert_eq!(learned(NeighbourState::Failed), None);
+        assert_eq!(learned(NeighbourState::Permanent), None);
         let bridged = NeighbourMessage::default();
         assert_eq!(key(&bridged), None);
         assert_eq!(key(&message(NeighbourState::Stale, host, 0)), Some((7, [10, 1, 0, 9].into())));

@@ -12,6 +12,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags};
 use super::link::Link;
 use super::sysctl::{self, Family};
 use super::{Netlink, NetlinkError};
+use crate::packet::ethernet::MacAddress;
 
 /// A card that was quieted, and how it was before.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +21,8 @@ pub struct Quieted {
     index: u32,
     name: String,
     before: State,
+    /// The alias is ours to write: it was empty, or a killed xrouter's.
+    noted: bool,
     /// IPv6 addresses that the kernel forgot when IPv6 was switched off, link-local ones of its
     /// own making not among them. Not in the alias: a killed xrouter loses them.
     addresses: Vec<IpNet>,
@@ -32,10 +35,14 @@ struct State {
     arp: bool,
     all_multicast: bool,
     ipv6: bool,
+    /// Its own MAC, if we gave it another.
+    mac: Option<MacAddress>,
 }
 
 /// How our alias begins.
 const NOTE: &str = "xrouter has this card; it was:";
+/// How the word of a MAC begins in it.
+const MAC: &str = "mac=";
 
 impl State {
     fn of(link: &Link) -> Result<Self, NetlinkError> {
@@ -47,6 +54,7 @@ impl State {
             arp: !link.no_arp,
             all_multicast: link.all_multicast,
             ipv6: sysctl::read(Family::V6, &link.name, "disable_ipv6")? == "0",
+            mac: None,
         })
     }
 
@@ -57,8 +65,9 @@ impl State {
             (self.all_multicast, "allmulti"),
             (self.ipv6, "ipv6"),
         ];
-        let said = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word);
-        std::iter::once(NOTE).chain(said).collect::<Vec<_>>().join(" ")
+        let said = words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned());
+        let mac = self.mac.map(|mac| format!("{MAC}{mac}"));
+        std::iter::once(NOTE.to_owned()).chain(said).chain(mac).collect::<Vec<_>>().join(" ")
     }
 
     fn from_note(alias: &str) -> Option<Self> {
@@ -69,6 +78,7 @@ impl State {
             arp: has("arp"),
             all_multicast: has("allmulti"),
             ipv6: has("ipv6"),
+            mac: words.iter().find_map(|word| word.strip_prefix(MAC)?.parse().ok()),
         })
     }
 }
@@ -87,6 +97,7 @@ impl Netlink {
         let addresses =
             given.map(|a| a.net).filter(|net| net.addr().is_ipv6() && !made(net)).collect();
         // An operator's own alias is not overwritten: then a killed xrouter leaves no trace.
+        let noted = link.alias.is_empty() || State::from_note(&link.alias).is_some();
         if link.alias.is_empty() {
             self.set_alias(link.index, &before.note()).await?;
         }
@@ -95,16 +106,25 @@ impl Netlink {
         self.set_flag(link.index, LinkFlags::Noarp, true, "ARP off").await?;
         self.set_flag(link.index, LinkFlags::Allmulti, true, "all groups on").await?;
         self.set_up(link.index, true).await?;
-        Ok(Quieted { index: link.index, name: link.name.clone(), before, addresses })
+        Ok(Quieted { index: link.index, name: link.name.clone(), before, noted, addresses })
     }
 
-    /// A card that is taken before it is quieted: it is to be given back as it is.
+    /// Give the card another MAC in the place of `now`. Its own comes back with
+    /// [`Netlink::give_back`], with a successor's if we are killed.
     ///
     /// # Errors
-    /// [`NetlinkError`].
-    pub fn not_yet_quieted(&self, link: &Link) -> Result<Quieted, NetlinkError> {
-        let (index, name) = (link.index, link.name.clone());
-        Ok(Quieted { index, name, before: State::of(link)?, addresses: Vec::new() })
+    /// [`NetlinkError`], and the card has the MAC that it had.
+    pub async fn give_mac(
+        &self,
+        card: &mut Quieted,
+        now: MacAddress,
+        mac: MacAddress,
+    ) -> Result<(), NetlinkError> {
+        card.before.mac.get_or_insert(now);
+        if card.noted {
+            self.set_alias(card.index, &card.before.note()).await?;
+        }
+        self.set_mac(card.index, mac).await
     }
 
     /// Give the card back as it was. That it is gone is no error.
@@ -117,12 +137,16 @@ impl Netlink {
         else {
             return Ok(());
         };
-        let State { up, arp, all_multicast, ipv6 } = card.before;
-        let mut results = vec![
+        let State { up, arp, all_multicast, ipv6, mac } = card.before;
+        let mut results = Vec::new();
+        if let Some(mac) = mac {
+            results.push(self.set_mac(link.index, mac).await);
+        }
+        results.extend([
             self.set_flag(link.index, LinkFlags::Noarp, !arp, "ARP on").await,
             self.set_flag(link.index, LinkFlags::Allmulti, all_multicast, "all groups off").await,
             self.set_up(link.index, up).await,
-        ];
+        ]);
         if ipv6 {
             results.push(sysctl::write(Family::V6, &link.name, "disable_ipv6", "0"));
             for &net in &card.addresses {
@@ -141,11 +165,12 @@ impl Netlink {
     /// # Errors
     /// As [`Netlink::give_back`].
     pub async fn give_back_orphan(&self, link: &Link) -> Result<(), NetlinkError> {
-        let usual = State { up: true, arp: true, all_multicast: false, ipv6: true };
+        let usual = State { up: true, arp: true, all_multicast: false, ipv6: true, mac: None };
         let before = State::from_note(&link.alias).or(link.no_arp.then_some(usual));
         let Some(before) = before else { return Ok(()) };
         let (index, name) = (link.index, link.name.clone());
-        self.give_back(Quieted { index, name, before, addresses: Vec::new() }).await
+        let quieted = Quieted { index, name, before, noted: true, addresses: Vec::new() };
+        self.give_back(quieted).await
     }
 
     async fn set_alias(&self, index: u32, alias: &str) -> Result<(), NetlinkError> {
@@ -173,8 +198,10 @@ mod tests {
     fn a_note_is_read_as_it_was_written() {
         for bits in 0..16u8 {
             let [up, arp, all_multicast, ipv6] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
-            let state = State { up, arp, all_multicast, ipv6 };
-            assert_eq!(State::from_note(&state.note()), Some(state));
+            for mac in [None, Some(MacAddress([2, 0, 0, 0, 0, 1]))] {
+                let state = State { up, arp, all_multicast, ipv6, mac };
+                assert_eq!(State::from_note(&state.note()), Some(state));
+            }
         }
         assert_eq!(State::from_note("uplink to the provider"), None);
     }

@@ -90,17 +90,18 @@ impl Netlink {
         Ok(ours)
     }
 
-    /// Withdraw all of our routes: at the start what a crash left behind, at the end what we
-    /// installed. Returns how many.
+    /// Withdraw those of our routes that lead elsewhere than `wanted`: at the start what an earlier
+    /// run left behind, at the end all.
     ///
     /// # Errors
     /// [`NetlinkError`] of the first that failed.
-    pub async fn withdraw_all_routes(&self) -> Result<usize, NetlinkError> {
-        let ours = self.our_routes().await?;
-        for &to in &ours {
-            self.withdraw_route(to).await?;
+    pub async fn withdraw_routes_but(&self, wanted: &[IpNet]) -> Result<(), NetlinkError> {
+        for to in self.our_routes().await? {
+            if !wanted.contains(&to) {
+                self.withdraw_route(to).await?;
+            }
         }
-        Ok(ours.len())
+        Ok(())
     }
 }
 

@@ -140,6 +140,22 @@ pub fn set_detection(device: &str, value: &str) -> Result<String, NetlinkError> 
     Ok(before)
 }
 
+/// The setting without which the kernel does not forward what comes up the tap `name`, for each
+/// family for which it is off.
+///
+/// # Errors
+/// [`NetlinkError`], if it cannot be read.
+pub fn not_forwarding(name: &str) -> Result<Vec<&'static str>, NetlinkError> {
+    let mut off = Vec::new();
+    if read(Family::V4, name, "forwarding")? == "0" {
+        off.push("net.ipv4.ip_forward=1");
+    }
+    if read(Family::V6, "all", "forwarding")? == "0" {
+        off.push("net.ipv6.conf.all.forwarding=1");
+    }
+    Ok(off)
+}
+
 /// What the setting is now; empty if the kernel does not have it.
 pub(super) fn read(family: Family, device: &str, key: &str) -> Result<String, NetlinkError> {
     match fs::read_to_string(path(family, device, key)) {

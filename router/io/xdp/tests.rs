@@ -41,7 +41,7 @@ fn facts(mac: [u8; 6]) -> Facts {
 }
 
 /// A program on no device, told who it is.
-fn program() -> Program {
+pub(in crate::io) fn program() -> Program {
     let shared = Shared::create(&TABLES, CONSTANTS).unwrap();
     let mut program = Program::load(0, facts(OURS), &shared).unwrap();
     program.join(MacAddress(GROUP)).unwrap();

@@ -10,6 +10,7 @@ pub mod fib4;
 pub mod fib6;
 pub mod ipv4;
 pub mod ipv6;
+pub mod netlink;
 pub mod notation;
 pub mod octets;
 pub mod offload;
@@ -21,7 +22,7 @@ pub mod transport;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const ALL: [Target; 12] = [
+pub const ALL: [Target; 13] = [
     ("api", api::run),
     ("config", config::run),
     ("describe", describe::run),
@@ -30,6 +31,7 @@ pub const ALL: [Target; 12] = [
     ("fib6", fib6::run),
     ("ipv4", ipv4::run),
     ("ipv6", ipv6::run),
+    ("netlink", netlink::run),
     ("notation", notation::run),
     ("offload", offload::run),
     ("pipeline", pipeline::run),

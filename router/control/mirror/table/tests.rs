@@ -171,6 +171,21 @@ fn what_a_route_leads_to() {
 }
 
 #[test]
+fn next_hops_by_other_devices_are_counted() {
+    let mut lab = Lab::new();
+    let mut elsewhere = |hops: &[KernelHop]| {
+        lab.hears(News::Route(route("10.0.0.0/8", hops), Way::Replaces));
+        let (_, _, action) = lab.rib.lookup("10.0.0.1".parse().unwrap()).unwrap();
+        action.note().unwrap().elsewhere
+    };
+    let (ours, other) = (hop("192.0.2.1", 3), hop("192.0.2.2", OTHER));
+    assert_eq!(elsewhere(&[ours, other, KernelHop { dead: true, ..other }]), 2);
+    assert_eq!(elsewhere(&[ours, hop("192.0.2.2", 4)]), 0);
+    assert_eq!(elsewhere(&[hop("", 3), hop("", OTHER)]), 1);
+    assert_eq!(elsewhere(&[other, other]), 0, "all are the kernel's");
+}
+
+#[test]
 fn what_is_not_listed_goes_at_the_end_and_news_count_meanwhile() {
     let mut lab = Lab::new();
     let [a, b, c, d] = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"]
