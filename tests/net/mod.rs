@@ -15,7 +15,7 @@
 //! | `KEEP=1` | a failed test leaves its topology standing and says how to enter it |
 //! | `ROUTER=kernel` | the kernel forwards instead of xrouter: the oracle, and the harness's own test |
 //! | `ENGINE=xdp` | plain packets are forwarded by the XDP program where it can, not by the worker |
-//! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute |
+//! | `QUICK=1` | the long tests (flood, kill -9) run for seconds instead of a minute, as in `scripts/test` |
 //! | `SOAK=n` | the tests of faults run n times as long, the one of mixed load n minutes; a million routes |
 //! | `FIGURES=file` | figures that the bar for reliability asks for are added to this file |
 //!
