@@ -133,19 +133,14 @@ impl Router {
             Predecessor::Kernel(switch) => (Vec::new(), Some(switch)),
         };
         let hash_seed = config.router.hash_seed.unwrap_or_else(seed);
-        // Meanwhile: the kernel clears a hundred megabytes.
-        let tables = tokio::task::spawn_blocking({
-            let config = Config { tables: config.tables, ..Config::default() };
-            move || fib::make(&config, hash_seed)
-        });
+        // First: where memory is short, it is the tables that want the most.
+        let (fib, mut writer, xdp) = fib::make(&config, hash_seed)?;
         let netlink = Netlink::connect()?;
         let cores = plan_workers(&config, &devices)?;
         let mut store = Store::new(kept);
         let mut taps = Taps { netlink: &netlink, store: &mut store, workers: cores.len() };
         let (ports, inherited) = taps.make_ports(&config, &devices).await?;
         store.close_rest();
-        let tables = tables.await.map_err(io::Error::other);
-        let (fib, mut writer, xdp) = tables.map_err(system("a thread", ""))??;
         let hops = Hops::new(devices.iter().map(egress).collect(), &mut writer)
             .map_err(|full| StartError::Full { what: "the ports' own next hops".into(), full })?;
         let shared = Shared::new(&config, fib, cores.len(), hash_seed)?;
